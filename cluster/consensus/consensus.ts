@@ -1,0 +1,70 @@
+/**
+ * Consensus as the verbs above see it: propose bytes, apply them in order, members, a read barrier, the leader. The Raft driver is the
+ * first implementation; a deployment that already runs etcd could be given another without touching a verb. It does not know what a pin is.
+ */
+import type { Abortable } from '../../src/lifetime.ts'
+import type { Multiaddr, PeerId } from '../../src/types.ts'
+import type { WriteOp } from '../state/store.ts'
+
+export interface ClusterMember {
+  readonly id: PeerId
+  readonly isVoter: boolean
+  readonly name: string
+  /** Where the others dial it, each with `/p2p/<id>`. */
+  readonly addresses: readonly Multiaddr[]
+}
+
+export interface Proposed {
+  readonly index: number
+  /** What `StateMachine.apply` returned for this operation, the same on every peer. */
+  readonly result: Uint8Array
+}
+
+export interface Operation {
+  readonly index: number
+  readonly data: Uint8Array
+}
+
+export interface Applied {
+  /** Stored in one batch with the applied index (and whatever the log has to store). */
+  readonly writes: readonly WriteOp[]
+  /** One for each operation, in order. */
+  readonly results: readonly Uint8Array[]
+  /** Called once that batch is written: tell the tracker, wake the watchers. Must not throw and must not wait. */
+  readonly committed: () => void
+}
+
+/** What consensus drives. Deterministic: no clock, no randomness, no network. */
+export interface StateMachine {
+  /** Operations in log order, each exactly once. One call at a time; it may read the store, which holds everything applied before. */
+  apply(operations: readonly Operation[]): Promise<Applied>
+}
+
+export interface ConsensusStatus {
+  readonly clusterId: string
+  readonly role: 'leader' | 'follower' | 'candidate' | 'learner'
+  readonly term: number
+  readonly leader: PeerId | null
+  readonly commit: number
+  readonly applied: number
+  readonly members: readonly ClusterMember[]
+  /** On the leader: commit minus what the member has durably; empty elsewhere. */
+  readonly behind: ReadonlyMap<PeerId, number>
+  /** It has served state at least once: false for a newcomer until it has caught up, and then reads answer `not_ready`. */
+  readonly isReady: boolean
+}
+
+export interface Consensus extends AsyncDisposable {
+  /**
+   * Gets `data` agreed and applied on this peer, through the leader wherever it is, exactly once also when it is sent again.
+   * @throws ClusterError `no_leader`, `outcome_unknown`, `overloaded`, `not_ready`
+   */
+  propose(data: Uint8Array, options?: Abortable): Promise<Proposed>
+  /** Returns when this peer has applied everything that was committed before the call. @throws ClusterError `no_leader`, `timeout` */
+  readBarrier(options?: Abortable): Promise<void>
+  /** Adds `member` as a learner (it promotes itself later), or renews its name and addresses. Through any member. */
+  addMember(member: Omit<ClusterMember, 'isVoter'>, options?: Abortable): Promise<void>
+  status(): ConsensusStatus
+  /** Called after role, leader, term, members or readiness changed. Returns what ends it. */
+  onChange(listener: (status: ConsensusStatus) => void): Disposable
+}

@@ -1,0 +1,44 @@
+/**
+ * The rows of the store, by prefix. Integers in keys are 8 bytes big-endian, so that bytes order as numbers do.
+ *
+ * | key | value | owner |
+ * |---|---|---|
+ * | `m/…` | identity of the folder, hard state, applied index, truncation | consensus/storage.ts |
+ * | `l/` index | log entry | consensus/storage.ts |
+ * | `g/` index | configuration that became effective there | consensus/storage.ts |
+ * | `c/` session | operations applied for one proposer | consensus/sessions.ts |
+ * | `s/` cid bytes | pin | state/pinset.ts |
+ * | `k/` cid bytes | what this peer's Kubo has, as last seen | ipfs/tracker.ts |
+ */
+import type { Range } from './store.ts'
+
+const text = new TextEncoder()
+
+export function key(prefix: string, rest: Uint8Array = new Uint8Array()): Uint8Array {
+  const head = text.encode(prefix)
+  const bytes = new Uint8Array(head.length + rest.length)
+  bytes.set(head)
+  bytes.set(rest, head.length)
+  return bytes
+}
+
+/** `number` is a whole number from 0 to 2^53 - 1. */
+export function numberKey(prefix: string, number: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(number))
+  return key(prefix, bytes)
+}
+
+export function numberOf(prefix: string, bytes: Uint8Array): number {
+  const at = text.encode(prefix).length
+  return Number(new DataView(bytes.buffer, bytes.byteOffset + at, 8).getBigUint64(0))
+}
+
+/** Every key that starts with `prefix`, optionally from `after` on (exclusive): for going on behind a row that was seen. */
+export function prefixRange(prefix: string, after?: Uint8Array): Range {
+  const gte = after === undefined ? key(prefix) : key(prefix, new Uint8Array([...after, 0]))
+  const lt = key(prefix)
+  // Prefixes end in '/', and no byte of theirs is 0xff.
+  lt[lt.length - 1] = (lt[lt.length - 1] ?? 0) + 1
+  return { gte, lt }
+}

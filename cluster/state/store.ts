@@ -1,0 +1,40 @@
+/**
+ * One ordered key-value store per peer. Two engines behind one contract: RocksDB and LevelDB.
+ * One write is outstanding, ever; what arrives meanwhile goes into the next batch (the bindings reorder overlapping batches, and may
+ * report success after an EIO). Any write error is fatal.
+ */
+
+export type WriteOp =
+  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'delete'; readonly key: Uint8Array }
+
+/** Bounds on keys, compared bytewise: `gte` included, `lt` not. */
+export interface Range {
+  readonly gte: Uint8Array
+  readonly lt: Uint8Array
+}
+
+export interface Cut {
+  get(key: Uint8Array): Promise<Uint8Array | undefined>
+  /** Rows in key order. Leaving the loop early closes what is open below. */
+  rows(
+    range: Range,
+    options?: { readonly reverse?: boolean; readonly limit?: number }
+  ): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]>
+}
+
+export type Engine = 'rocksdb' | 'leveldb'
+
+export interface Store extends Cut, AsyncDisposable {
+  readonly engine: Engine
+  /**
+   * Applies `ops` in order, all or nothing, after every write that was asked for before. Writes that wait for the running one are
+   * merged into one batch. `sync`: on disk, not only in the operating system, when it resolves.
+   * @throws ClusterError `storage_failed`, and then for every later write too: the owner stops the peer
+   */
+  write(ops: readonly WriteOp[], options: { readonly sync: boolean }): Promise<void>
+  /** Rows as of now, whatever is written meanwhile. Dispose it. */
+  cut(): Promise<Cut & AsyncDisposable>
+  /** Deletes rows in limited batches, not atomically. */
+  clear(range: Range): Promise<void>
+}

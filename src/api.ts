@@ -1,0 +1,61 @@
+/**
+ * The one interface between the cluster and its doors. The cluster implements it, the doors serve it, the typed client speaks it over
+ * HTTP, the CLI uses it. A new verb is a line here, and the compiler names the places that are missing.
+ */
+import type { Abortable } from './lifetime.ts'
+import type { Cid, IpfsPath, Overview, PeerInfo, Pin, PinOptions, PinProgress, PinStatus, PinType, Status } from './types.ts'
+
+/** How many copies make a waiting call return: `min` is the pin's replication minimum, `all` every allocated peer. */
+export type WaitLevel = 'min' | 'all'
+
+export interface ClusterApi {
+  /** The peer that answers. Works at any time, also without a quorum or Kubo. */
+  id(options?: Abortable): Promise<PeerInfo>
+
+  version(options?: Abortable): Promise<string>
+
+  /** Every member, unreachable ones last and with `error` set. At most 15 s. */
+  peers(options?: Abortable): AsyncIterable<PeerInfo>
+
+  /**
+   * Asks the cluster to keep `target` pinned; returns once a majority has it in the log and this peer has applied it. Kubo may still be
+   * fetching: see {@link follow}. A path is resolved by Kubo once, now. Pinning a pinned CID replaces its options and asks Kubo again.
+   *
+   * @throws ClusterError `not_enough_peers` or `invalid` before anything is proposed; `no_leader` when nobody leads within the propose
+   *   timeout; `outcome_unknown` when the cut fell in between, and asking again is safe; `overloaded`; `not_ready`.
+   * @see https://ipfscluster.io/documentation/reference/api/ POST /pins/{cid}
+   */
+  pin(target: Cid | IpfsPath, options?: PinOptions & Abortable): Promise<Pin>
+
+  /**
+   * Ends the agreement to keep `target`; every peer's Kubo then drops it.
+   * @returns the pin as it was
+   * @throws ClusterError `not_pinned`, and as {@link pin}
+   */
+  unpin(target: Cid | IpfsPath, options?: Abortable): Promise<Pin>
+
+  /** The agreed pin. @throws ClusterError `not_pinned`, `not_ready` */
+  allocation(cid: Cid, options?: Abortable): Promise<Pin>
+
+  /** The agreed pins in key order, from one consistent cut, in flat memory. @throws ClusterError `not_ready` before the first item */
+  allocations(options?: { types?: readonly PinType[] | undefined } & Abortable): AsyncIterable<Pin>
+
+  /** What each peer says of `cid`; of an unknown CID every peer says `unpinned`. `local` asks only this peer. */
+  status(cid: Cid, options?: { local?: boolean | undefined } & Abortable): Promise<PinStatus>
+
+  /** As {@link status} for many. `filter` keeps peers with one of these statuses; `cids` names CIDs instead, and then `filter` is ignored. */
+  statuses(
+    options?: { filter?: readonly Status[] | undefined; cids?: readonly Cid[] | undefined; local?: boolean | undefined } & Abortable
+  ): AsyncIterable<PinStatus>
+
+  /**
+   * Follows a pin until enough peers hold it: a first item at once, one after every change and at least one every 500 ms, the last one
+   * with `done`. Of a pin on every peer, peers that are down are not waited for.
+   *
+   * @throws ClusterError `pin_failed` as soon as too few peers are left without an error; `not_pinned` when it is unpinned meanwhile
+   */
+  follow(cid: Cid, options?: { until?: WaitLevel | undefined } & Abortable): AsyncIterable<PinProgress>
+
+  /** Roles, lag, space, queues, pins by state, and what is wrong. Works without a quorum. */
+  overview(options?: Abortable): Promise<Overview>
+}
