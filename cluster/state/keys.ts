@@ -8,6 +8,8 @@
  * | `g/` index | configuration that became effective there | consensus/storage.ts |
  * | `c/` session | operations applied for one proposer | consensus/sessions.ts |
  * | `s/` cid bytes | pin | state/pinset.ts |
+ * | `x/` expiry, cid bytes | nothing: pins by the time they expire | state/pinset.ts |
+ * | `p/count` | number of pins | state/pinset.ts |
  * | `k/` cid bytes | what this peer's Kubo has, as last seen | ipfs/tracker.ts |
  */
 import type { Range } from './store.ts'

@@ -1,0 +1,174 @@
+/** Pin and unpin: check, allocate, encode the operation, have it agreed. Changes the pinset and nothing else; Kubo follows on its own. */
+import type { Clock } from '../src/clock.ts'
+import { isPath } from '../src/codec.ts'
+import { ClusterError } from '../src/errors.ts'
+import type { Abortable } from '../src/lifetime.ts'
+import type { Cid, IpfsPath, Pin, PinOptions } from '../src/types.ts'
+import { allocate, type Candidate } from './allocator.ts'
+import type { Consensus } from './consensus/consensus.ts'
+import { decodeResult, encodeOperation, type PinOperation } from './state/operations.ts'
+import type { Pinset } from './state/pinset.ts'
+
+export interface PinsParts {
+  readonly consensus: Pick<Consensus, 'propose' | 'status'>
+  readonly pinset: Pick<Pinset, 'get' | 'expired'>
+  readonly clock: Clock
+  /** Asks this peer's Kubo what a path names now. */
+  readonly resolve: (path: IpfsPath, options: Abortable) => Promise<Cid>
+  /** Every member, as the monitor sees it. */
+  readonly candidates: () => readonly Candidate[]
+}
+
+export interface PinsSettings {
+  /** Used where a pin asks for 0 or nothing. */
+  readonly replicationMin: number
+  readonly replicationMax: number
+}
+
+/** Somebody else may change the pin between our look and our entry; each retry looks again. */
+const attemptsMax = 8
+
+export class Pins {
+  readonly #parts: PinsParts
+  readonly #settings: PinsSettings
+
+  constructor(parts: PinsParts, settings: PinsSettings) {
+    this.#parts = parts
+    this.#settings = settings
+  }
+
+  async pin(target: Cid | IpfsPath, options: PinOptions & Abortable = {}): Promise<Pin> {
+    const { signal } = options
+    const cid = await this.#resolve(target, { signal })
+    return this.#change(cid, { signal }, async before => {
+      const pin = await this.#compose(cid, options, before)
+      return { operation: { type: 'pin', pin, basedOn: before?.version ?? 0 }, answer: index => ({ ...pin, version: index }) }
+    })
+  }
+
+  async unpin(target: Cid | IpfsPath, { signal }: Abortable = {}): Promise<Pin> {
+    const cid = await this.#resolve(target, { signal })
+    return this.#change(cid, { signal }, async before => {
+      if (before === undefined) throw new ClusterError({ code: 'not_pinned', cid }, 'pin is not part of the pinset')
+      if (before.type === 'shard-pin') refuse('cannot unpin a shard directly. Unpin content root CID instead')
+      return { operation: { type: 'unpin', cid, basedOn: before.version }, answer: () => before }
+    })
+  }
+
+  /** Unpins what has expired. The leader does this for all (a peer that is cut off from it does nothing). */
+  async expire({ signal }: Abortable = {}): Promise<number> {
+    let gone = 0
+    for await (const cid of this.#parts.pinset.expired(this.#parts.clock.wallMs())) {
+      signal?.throwIfAborted()
+      const pin = await this.#parts.pinset.get(cid)
+      if (pin?.expireAt == null || pin.expireAt > this.#parts.clock.wallMs()) continue
+      const operation: PinOperation = { type: 'unpin', cid, basedOn: pin.version }
+      // A conflict means that the pin was renewed meanwhile, and then it has not expired.
+      await this.#parts.consensus.propose(encodeOperation(operation), { signal })
+      gone++
+    }
+    return gone
+  }
+
+  /** Looks at the pin, decides, has it agreed; where the pin changed in between, looks again. */
+  async #change(cid: Cid, { signal }: Abortable, decide: (before: Pin | undefined) => Promise<Decision>): Promise<Pin> {
+    this.#requireState()
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+      const { operation, answer } = await decide(await this.#parts.pinset.get(cid))
+      const { index, result } = await this.#parts.consensus.propose(encodeOperation(operation), { signal })
+      if (decodeResult(result).status === 'done') return answer(index)
+    }
+    throw new ClusterError({ code: 'conflict' }, `pin ${cid} was changed by others ${attemptsMax} times while this change was tried`)
+  }
+
+  #requireState(): void {
+    if (!this.#parts.consensus.status().isReady) {
+      throw new ClusterError({ code: 'not_ready' }, 'this peer is joining and has no state yet: ask another peer, or ask again shortly')
+    }
+  }
+
+  #resolve(target: Cid | IpfsPath, options: Abortable): Promise<Cid> | Cid {
+    return isPath(target) ? this.#parts.resolve(target, options) : target
+  }
+
+  async #compose(cid: Cid, options: PinOptions, before: Pin | undefined): Promise<Pin> {
+    const nowMs = this.#parts.clock.wallMs()
+    const source = options.pinUpdate && options.pinUpdate !== cid ? await this.#source(options.pinUpdate) : undefined
+    const wanted = source ? { ...source, ...newName(options) } : options
+    const { min, max } = this.#factors(wanted)
+    const mode = wanted.mode ?? 'recursive'
+    const expireAt = (source ? options.expireAt : wanted.expireAt) ?? null
+    if (expireAt !== null && expireAt <= nowMs) {
+      throw new ClusterError({ code: 'invalid' }, 'pin.ExpireAt set before current time: expected a time in the future')
+    }
+    if (before !== undefined && before.type !== 'pin') refuse('cannot repin CID with different tracking method, clear state with pin rm to proceed')
+    if (before?.mode === 'recursive' && mode === 'direct') {
+      refuse('cannot repin a CID which is already pinned in recursive mode (new pin is pinned as direct). Unpin it first.')
+    }
+    const allocations = source
+      ? source.allocations
+      : allocate({
+          replicationMin: min,
+          replicationMax: max,
+          current: before?.allocations ?? [],
+          isUnchanged: before !== undefined && before.replicationMin === min && before.replicationMax === max,
+          preferred: options.userAllocations ?? [],
+          candidates: this.#parts.candidates()
+        })
+    return {
+      cid,
+      type: 'pin',
+      name: wanted.name ?? '',
+      mode,
+      replicationMin: min,
+      replicationMax: max,
+      allocations,
+      expireAt,
+      metadata: wanted.metadata ?? {},
+      pinUpdate: options.pinUpdate ?? null,
+      origins: wanted.origins ?? [],
+      maxDepth: mode === 'direct' ? 0 : -1,
+      reference: null,
+      shardSize: 0,
+      timestamp: nowMs,
+      version: 0
+    }
+  }
+
+  /** The pin whose options `pin-update` copies. */
+  async #source(cid: Cid): Promise<Pin> {
+    const pin = await this.#parts.pinset.get(cid)
+    if (pin === undefined) throw new ClusterError({ code: 'not_pinned', cid }, 'pin is not part of the pinset')
+    if (pin.type !== 'pin') refuse('this pin type cannot be updated')
+    return pin
+  }
+
+  /** Checks in the order and with the words of ipfs-cluster, whose clients show them. */
+  #factors({ replicationMin, replicationMax }: PinOptions): { min: number; max: number } {
+    const min = replicationMin || this.#settings.replicationMin
+    const max = replicationMax || this.#settings.replicationMax
+    if (max !== -1 && min > max) invalid('cluster.replication_factor_min is larger than max')
+    if (min < -1) invalid('cluster.replication_factor_min is wrong')
+    if (max < -1) invalid('cluster.replication_factor_max is wrong')
+    if ((min === -1) !== (max === -1)) invalid('cluster.replication_factor_min and max must be -1 when one of them is')
+    return { min, max }
+  }
+}
+
+interface Decision {
+  readonly operation: PinOperation
+  /** What the caller gets once the operation was applied at `index`. */
+  readonly answer: (index: number) => Pin
+}
+
+function newName({ name }: PinOptions): { name?: string } {
+  return name === undefined || name === '' ? {} : { name }
+}
+
+function refuse(message: string): never {
+  throw new ClusterError({ code: 'refused' }, message)
+}
+
+function invalid(message: string): never {
+  throw new ClusterError({ code: 'invalid' }, message)
+}
