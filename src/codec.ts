@@ -1,5 +1,6 @@
 /** Text and bytes become nouns here, once, at the edge. Whatever cannot be understood ends as one sentence that says what was expected. */
 import { base58btc } from 'multiformats/bases/base58'
+import type { MultibaseDecoder } from 'multiformats/bases/interface'
 import { bases } from 'multiformats/basics'
 import { CID } from 'multiformats/cid'
 import { decode as decodeMultihash } from 'multiformats/hashes/digest'
@@ -7,19 +8,12 @@ import { ClusterError } from './errors.ts'
 import type { Cid, IpfsPath, Multiaddr, PeerId } from './types.ts'
 
 /** Every multibase there is (Kubo takes them all), by its prefix character. */
-const decoders = Object.values(bases)
-  .map(base => base.decoder)
-  .reduce<{ or(other: unknown): unknown } | undefined>(
-    (all, one) => (all === undefined ? (one as never) : (all.or(one) as never)),
-    undefined
-  )
+const decoders = new Map<string, MultibaseDecoder<string>>(Object.values(bases).map(base => [base.prefix, base.decoder]))
 
 function decodeCid(text: string): CID | undefined {
   try {
-    const first = text[0]
-    // The library knows the three usual bases by itself, and version 0 by its "Qm".
-    if (first === 'b' || first === 'z' || first === 'k' || text.startsWith('Qm')) return CID.parse(text)
-    return CID.parse(text, decoders as never)
+    // Version 0 has no prefix: no base starts with its "Q", and without a decoder the library takes base58btc.
+    return CID.parse(text, decoders.get(String.fromCodePoint(text.codePointAt(0) ?? 0)))
   } catch {
     return undefined
   }

@@ -181,6 +181,10 @@ export interface RaftCore {
   proposeConfiguration(next: Configuration): { readonly index: number; readonly term: number } | { readonly refused: Refusal }
   /** Starts an election now, with a pre-vote, if this node has a vote. */
   campaign(): void
+  /** The connection to the leader broke: stop believing in it, so that others' pre-votes are answered. Hearing it again undoes this. */
+  forgetLeader(): void
+  /** Messages that need no write, also while one is outstanding. */
+  outgoing(): readonly Message[]
   /** Whether `ready` would return work. */
   hasReady(): boolean
   /** Takes the pending work. Not called again before `advance`, so that one write is outstanding. */

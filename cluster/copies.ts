@@ -1,0 +1,137 @@
+/**
+ * What each peer says of its copy of a pin: this peer's tracker, or a question to another one. Answers the same question for others.
+ * Observed, never agreed: every answer may be out of date when it arrives.
+ */
+import type { Clock } from '../src/clock.ts'
+import { messageOf } from '../src/errors.ts'
+import { type Abortable, deadline } from '../src/lifetime.ts'
+import type { Cid, PeerId, Pin } from '../src/types.ts'
+import type { LocalStatus, Tracker } from './ipfs/tracker-api.ts'
+import {
+  type CopyStatus,
+  decodeCopyStatus,
+  decodePage,
+  decodePageQuestion,
+  decodeStatusQuestion,
+  encodeCopyStatus,
+  encodePage,
+  encodePageQuestion,
+  encodeStatusQuestion,
+  fingerprint,
+  methods,
+  type StatusQuestion
+} from './messages.ts'
+import type { Rpc } from './net/rpc.ts'
+import type { Pinset } from './state/pinset.ts'
+
+export interface CopiesParts {
+  readonly rpc: Pick<Rpc, 'self' | 'call' | 'handle'>
+  readonly pinset: Pick<Pinset, 'get' | 'onChange'>
+  readonly tracker: Pick<Tracker, 'status' | 'onChange'>
+  readonly clock: Clock
+}
+
+/** A peer's copy as it is shown: its own word, or why there is none. */
+export type Copy = LocalStatus | (Omit<LocalStatus, 'status'> & { readonly status: 'cluster_error' | 'remote' })
+
+/** A peer that is up answers within milliseconds; one that takes longer than this is shown as not answering. */
+const answerMs = 5_000
+
+export class Copies {
+  readonly #parts: CopiesParts
+
+  constructor(parts: CopiesParts) {
+    this.#parts = parts
+  }
+
+  /** Serves the questions of other members. */
+  start(): void {
+    const { rpc } = this.#parts
+    rpc.handle(methods.status, async (_from, payload, { signal }) => encodeCopyStatus(await this.#answer(decodeStatusQuestion(payload), signal)))
+    rpc.handle(methods.page, async (_from, payload) => encodePage(await this.#page(decodePageQuestion(payload))))
+  }
+
+  /**
+   * `peer`'s word on its copy of `pin`. With `known`, waits until there is something new or `waitMs` are over.
+   * A peer that has not heard of this version yet has it as good as queued.
+   */
+  async of(peer: PeerId, pin: Pick<Pin, 'cid' | 'version'>, options: Abortable & { known?: string; waitMs?: number } = {}): Promise<Copy> {
+    const question: StatusQuestion = { cid: pin.cid, version: pin.version, known: options.known ?? '', waitMs: options.waitMs ?? 0 }
+    const signal = deadline(answerMs + question.waitMs, options.signal)
+    try {
+      const { rpc } = this.#parts
+      const copy = peer === rpc.self ? await this.#answer(question, signal) : await this.#ask(peer, question, signal)
+      return copy === 'not_applied' ? this.#notApplied() : copy
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      return this.silent(error)
+    }
+  }
+
+  /** `peer`'s word on many pins it should hold, in the order of `cids`; one answer a CID. */
+  async ofMany(peer: PeerId, cids: readonly Cid[], { signal }: Abortable = {}): Promise<readonly Copy[]> {
+    try {
+      const { rpc } = this.#parts
+      if (peer === rpc.self) return await this.#page(cids)
+      return decodePage(await rpc.call(peer, methods.page, encodePageQuestion(cids), { signal: deadline(answerMs, signal) }))
+    } catch (error) {
+      signal?.throwIfAborted()
+      const silent = this.silent(error)
+      return cids.map(() => silent)
+    }
+  }
+
+  /** The copy of a peer that gives no answer. */
+  silent(reason: unknown): Copy {
+    return { status: 'cluster_error', error: messageOf(reason), attemptCount: 0, priorityPin: false, timestamp: this.#parts.clock.wallMs(), progress: null }
+  }
+
+  /** The copy of a peer that is not among the holders. */
+  remote(): Copy {
+    return { status: 'remote', error: '', attemptCount: 0, priorityPin: false, timestamp: this.#parts.clock.wallMs(), progress: null }
+  }
+
+  #notApplied(): Copy {
+    return { status: 'pin_queued', error: '', attemptCount: 0, priorityPin: true, timestamp: this.#parts.clock.wallMs(), progress: null }
+  }
+
+  async #ask(peer: PeerId, question: StatusQuestion, signal: AbortSignal): Promise<CopyStatus> {
+    return decodeCopyStatus(await this.#parts.rpc.call(peer, methods.status, encodeStatusQuestion(question), { signal }))
+  }
+
+  async #answer(question: StatusQuestion, signal: AbortSignal): Promise<CopyStatus> {
+    const { pinset, tracker, clock } = this.#parts
+    const end = clock.monotonicMs() + question.waitMs
+    for (;;) {
+      // Listen before looking: what changes in between must not be missed.
+      const woken = Promise.withResolvers<void>()
+      using _tracked = tracker.onChange(question.cid, woken.resolve)
+      using _agreed = pinset.onChange(changes => {
+        if (changes.some(({ cid }) => cid === question.cid)) woken.resolve()
+      })
+      const copy = await this.#look(question)
+      const leftMs = end - clock.monotonicMs()
+      if (leftMs <= 0 || fingerprint(copy) !== question.known) return copy
+      const nap = new AbortController()
+      await Promise.race([woken.promise, clock.sleep(leftMs, { signal: AbortSignal.any([signal, nap.signal]) }).catch(() => {})])
+      nap.abort()
+      signal.throwIfAborted()
+    }
+  }
+
+  async #look({ cid, version }: StatusQuestion): Promise<CopyStatus> {
+    if (version === 0) return this.#parts.tracker.status(cid, false)
+    const pin = await this.#parts.pinset.get(cid)
+    if (pin === undefined || pin.version < version) return 'not_applied'
+    return this.#parts.tracker.status(cid, holds(this.#parts.rpc.self, pin))
+  }
+
+  async #page(cids: readonly Cid[]): Promise<LocalStatus[]> {
+    return Promise.all(cids.map(cid => this.#parts.tracker.status(cid, true)))
+  }
+}
+
+/** Whether `peer` is among the holders of `pin`. */
+export function holds(peer: PeerId, pin: Pick<Pin, 'allocations' | 'type'>): boolean {
+  return pin.type !== 'meta-pin' && (pin.allocations.length === 0 || pin.allocations.includes(peer))
+}

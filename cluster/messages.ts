@@ -1,0 +1,106 @@
+/** What peers ask each other about pins, as bytes. Peers of one cluster are trusted to mean well, not to be free of faults: shapes are checked. */
+import { decode, encode } from 'cborg'
+import { z } from 'zod'
+import { cidBytes, cidFromBytes } from '../src/codec.ts'
+import { type Cid, type FetchProgress, type PeerInfo, statuses } from '../src/types.ts'
+import type { LocalStatus } from './ipfs/tracker-api.ts'
+
+/** Method names on the wire. A changed shape gets a new name, so that peers of two versions can work together during an upgrade. */
+export const methods = { id: 'peer/id', status: 'pins/status', page: 'pins/page', follow: 'pins/follow' } as const
+
+const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
+const localStatus = z.object({
+  status: z.enum(statuses),
+  error: z.string(),
+  attemptCount: z.number(),
+  priorityPin: z.boolean(),
+  timestamp: z.number(),
+  progress: z.object({ nodes: z.number(), bytes: z.number().nullable() }).nullable()
+})
+
+/** A peer's answer about one pin: its tracker's view, or `not_applied` where it has not heard of that version of the pin yet. */
+export type CopyStatus = LocalStatus | 'not_applied'
+
+const copyStatus = z.union([z.literal('not_applied'), localStatus])
+
+/** Asks for the status of `cid` at `version` or later. `known`: answer only when it differs from this, or after `waitMs` (at most 10 s). */
+export interface StatusQuestion {
+  readonly cid: Cid
+  readonly version: number
+  readonly known: string
+  readonly waitMs: number
+}
+
+const statusQuestion = z.tuple([bytes, z.number(), z.string(), z.number().min(0).max(10_000)])
+
+export function encodeStatusQuestion({ cid, version, known, waitMs }: StatusQuestion): Uint8Array {
+  return encode([cidBytes(cid), version, known, waitMs])
+}
+
+export function decodeStatusQuestion(payload: Uint8Array): StatusQuestion {
+  const [cid, version, known, waitMs] = statusQuestion.parse(decode(payload))
+  return { cid: cidFromBytes(cid), version, known, waitMs }
+}
+
+export function encodeCopyStatus(status: CopyStatus): Uint8Array {
+  return encode(status)
+}
+
+export function decodeCopyStatus(payload: Uint8Array): CopyStatus {
+  return copyStatus.parse(decode(payload)) as CopyStatus
+}
+
+/** Changes whenever anything a client is shown changes. */
+export function fingerprint(status: CopyStatus): string {
+  if (status === 'not_applied') return status
+  return `${status.status}|${status.error}|${status.attemptCount}|${progressText(status.progress)}`
+}
+
+function progressText(progress: FetchProgress | null): string {
+  return progress === null ? '' : `${progress.nodes}/${progress.bytes ?? ''}`
+}
+
+/** CIDs (pinned or wanted there) of which the peer says how they are, in the same order. At most 1,000. */
+export function encodePageQuestion(cids: readonly Cid[]): Uint8Array {
+  return encode(cids.map(cidBytes))
+}
+
+export function decodePageQuestion(payload: Uint8Array): Cid[] {
+  return z.array(bytes).max(pageMax).parse(decode(payload)).map(cidFromBytes)
+}
+
+/** CIDs in one question. */
+export const pageMax = 1_000
+
+/** Most copies are pinned and nothing else: those are a zero on the wire. */
+export function encodePage(page: readonly LocalStatus[]): Uint8Array {
+  return encode(page.map(status => (status.status === 'pinned' ? status.timestamp : status)))
+}
+
+export function decodePage(payload: Uint8Array): LocalStatus[] {
+  return z
+    .array(z.union([z.number(), localStatus]))
+    .parse(decode(payload))
+    .map(item => (typeof item === 'number' ? { status: 'pinned', error: '', attemptCount: 0, priorityPin: false, timestamp: item, progress: null } : (item as LocalStatus)))
+}
+
+const peerInfo = z.object({
+  id: z.string(),
+  name: z.string(),
+  addresses: z.array(z.string()),
+  clusterPeers: z.array(z.string()),
+  clusterPeersAddresses: z.array(z.string()),
+  version: z.string(),
+  rpcProtocolVersion: z.string(),
+  error: z.string(),
+  ipfs: z.object({ id: z.string().nullable(), addresses: z.array(z.string()), error: z.string() })
+})
+
+export function encodePeerInfo(info: PeerInfo): Uint8Array {
+  return encode(info)
+}
+
+export function decodePeerInfo(payload: Uint8Array): PeerInfo {
+  // The brands are those the sender had parsed.
+  return peerInfo.parse(decode(payload)) as unknown as PeerInfo
+}

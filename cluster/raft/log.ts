@@ -1,0 +1,167 @@
+/**
+ * The log as the core sees it: the terms of all entries (as runs), the bytes of the recent ones, and how far it is handed out and durable.
+ * Entries up to `committed` are never replaced.
+ */
+import { assert } from './assert.ts'
+import type { Entry, Restored } from './types.ts'
+
+interface Run {
+  readonly index: number
+  readonly term: number
+}
+
+export class RaftLog {
+  /** The entry before the first one kept. */
+  readonly truncated: Run
+  readonly #runs: Run[]
+  readonly #cacheBytesMax: number
+  #cache: Entry[] = []
+  #cacheBytes = 0
+  #lastIndex: number
+  #durable: number
+  /** Last entry given out for writing. */
+  #handed: number
+  /** Last entry of the outstanding write that is still part of this log; `null` where nothing is being written. */
+  #writing: number | null = null
+
+  constructor(restored: Restored, cacheBytesMax: number) {
+    this.truncated = restored.truncated
+    this.#runs = [...restored.terms]
+    this.#cacheBytesMax = cacheBytesMax
+    this.#lastIndex = this.#durable = this.#handed = restored.lastIndex
+  }
+
+  get lastIndex(): number {
+    return this.#lastIndex
+  }
+
+  get lastTerm(): number {
+    return this.#runs.at(-1)?.term ?? this.truncated.term
+  }
+
+  get durable(): number {
+    return this.#durable
+  }
+
+  get handed(): number {
+    return this.#handed
+  }
+
+  /** `undefined` where the index is compacted or beyond the end. */
+  termAt(index: number): number | undefined {
+    if (index === this.truncated.index) return this.truncated.term
+    if (index < this.truncated.index || index > this.#lastIndex) return undefined
+    return this.#runs[this.#runAt(index)]?.term
+  }
+
+  /** A last entry with (term, index) at least as new as ours (Raft paper, 5.4.1). */
+  isUpToDate(lastIndex: number, lastTerm: number): boolean {
+    return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.#lastIndex)
+  }
+
+  /** The last index up to `index` whose term is at most `term`: where two logs may agree, found run by run, not entry by entry. */
+  lastUpToTerm(index: number, term: number): Run {
+    let at = Math.min(index, this.#lastIndex)
+    while (at > this.truncated.index) {
+      const run = this.#runs[this.#runAt(at)]
+      assert(run !== undefined, 'every entry has a term')
+      if (run.term <= term) return { index: at, term: run.term }
+      at = run.index - 1
+    }
+    return this.truncated
+  }
+
+  /** Adds entries behind the last one. */
+  append(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      assert(entry.index === this.#lastIndex + 1, 'entries are contiguous')
+      assert(entry.term >= this.lastTerm, 'terms never fall')
+      if (entry.term !== this.#runs.at(-1)?.term) this.#runs.push({ index: entry.index, term: entry.term })
+      this.#lastIndex = entry.index
+      this.#cache.push(entry)
+      this.#cacheBytes += sizeOf(entry)
+    }
+  }
+
+  /** Drops the entries from `index` on. */
+  truncateFrom(index: number, committed: number): void {
+    assert(index > committed, 'committed entries are never replaced')
+    while (this.#runs.length > 0 && (this.#runs.at(-1)?.index ?? 0) >= index) this.#runs.pop()
+    for (let last = this.#cache.at(-1); last !== undefined && last.index >= index; last = this.#cache.at(-1)) {
+      this.#cache.pop()
+      this.#cacheBytes -= sizeOf(last)
+    }
+    this.#lastIndex = index - 1
+    this.#handed = Math.min(this.#handed, index - 1)
+    this.#durable = Math.min(this.#durable, index - 1)
+    // What an outstanding write brings of the dropped entries is not part of this log any more.
+    if (this.#writing !== null) this.#writing = Math.min(this.#writing, index - 1)
+  }
+
+  /** The entries to write next. */
+  handOut(): readonly Entry[] {
+    const entries = this.#handed === this.#lastIndex ? [] : this.#slice(this.#handed + 1, this.#lastIndex)
+    this.#handed = this.#writing = this.#lastIndex
+    return entries
+  }
+
+  /** The outstanding write is durable. */
+  written(): void {
+    if (this.#writing !== null) this.#durable = Math.max(this.#durable, this.#writing)
+    this.#writing = null
+    this.#evict()
+  }
+
+  cached(index: number): Entry | undefined {
+    const first = this.#cache[0]
+    return first === undefined ? undefined : this.#cache[index - first.index]
+  }
+
+  /** Recent entries from `index` on, at least one if it is in memory; empty where it must be read from disk. */
+  recent(index: number, bytesMax: number): readonly Entry[] {
+    const first = this.#cache[0]
+    if (first === undefined || index < first.index) return []
+    let end = index
+    let bytes = 0
+    for (let entry = this.cached(end); entry !== undefined; entry = this.cached(end)) {
+      bytes += sizeOf(entry)
+      if (bytes > bytesMax && end > index) break
+      end++
+    }
+    return this.#cache.slice(index - first.index, end - first.index)
+  }
+
+  #slice(from: number, to: number): readonly Entry[] {
+    const first = this.#cache[0]
+    assert(first !== undefined && from >= first.index, 'entries that are not written yet are in memory')
+    return this.#cache.slice(from - first.index, to + 1 - first.index)
+  }
+
+  /** Keeps the newest entries within the limit; those that are not durable stay whatever their size. */
+  #evict(): void {
+    let drop = 0
+    for (const entry of this.#cache) {
+      if (this.#cacheBytes <= this.#cacheBytesMax || entry.index > this.#durable) break
+      this.#cacheBytes -= sizeOf(entry)
+      drop++
+    }
+    if (drop > 0) this.#cache = this.#cache.slice(drop)
+  }
+
+  /** Position of the run that `index` belongs to. */
+  #runAt(index: number): number {
+    let low = 0
+    let high = this.#runs.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((this.#runs[middle]?.index ?? 0) <= index) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+}
+
+/** Bytes an entry counts for in limits: its data and a little for the rest. */
+export function sizeOf(entry: Entry): number {
+  return 32 + (entry.type === 'normal' ? entry.data.length : entry.type === 'configuration' ? 256 * entry.configuration.members.length : 0)
+}

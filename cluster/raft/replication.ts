@@ -1,0 +1,157 @@
+/** Replication: appends and heartbeats on both sides, and the rule by which a leader commits (Raft paper, 5.3 and 5.4). */
+import { assert } from './assert.ts'
+import { becomeFollower, syncFollowers } from './election.ts'
+import { sizeOf } from './log.ts'
+import { type Node, send, sendAfterPersist } from './node.ts'
+import type { Progress } from './progress.ts'
+import { agreedIndex } from './quorum.ts'
+import type { Entry, Message } from './types.ts'
+
+type Of<T extends Message['type']> = Extract<Message, { type: T }>
+
+// ---- leader ----
+
+/** Sends every follower what it may have now. */
+export function replicate(node: Node): void {
+  for (const follower of node.followers.values()) {
+    while (sendAppend(node, follower)) {
+      // One message after the other, until the window is full or everything is sent.
+    }
+  }
+}
+
+/** @returns whether there may be more to send at once */
+function sendAppend(node: Node, follower: Progress): boolean {
+  if (follower.isFetching || follower.isPaused(node.settings)) return false
+  const hasNews = follower.next <= node.log.lastIndex || follower.sentCommit < node.commit || follower.state === 'probe'
+  if (!hasNews) return false
+  if (node.log.termAt(follower.next - 1) === undefined) {
+    follower.needSnapshot()
+    return false
+  }
+  if (follower.next > node.log.lastIndex) {
+    sendEntries(node, follower, [])
+    return false
+  }
+  const entries = node.log.recent(follower.next, node.settings.appendBytesMax)
+  if (entries.length === 0) {
+    follower.isFetching = true
+    node.fetches.push({ to: follower.id, index: follower.next, bytesMax: node.settings.appendBytesMax })
+    return false
+  }
+  sendEntries(node, follower, entries)
+  return follower.state === 'replicate'
+}
+
+function sendEntries(node: Node, follower: Progress, entries: readonly Entry[]): void {
+  const previousIndex = follower.next - 1
+  const previousTerm = node.log.termAt(previousIndex)
+  assert(previousTerm !== undefined, 'the entry before an append has a term')
+  send(node, { type: 'append', to: follower.id, term: node.term, previousIndex, previousTerm, entries, commit: node.commit })
+  follower.sentCommit = node.commit
+  const last = entries.at(-1)
+  if (last !== undefined) follower.sent(last.index, entries.reduce((bytes, entry) => bytes + sizeOf(entry), 0))
+  else if (follower.state === 'probe') follower.isWaiting = true
+}
+
+/** Entries that were read from disk for `to`. */
+export function supply(node: Node, to: string, entries: readonly Entry[]): void {
+  const follower = node.followers.get(to)
+  if (node.role !== 'leader' || !follower?.isFetching) return
+  follower.isFetching = false
+  const first = entries[0]
+  const isStillWanted = first !== undefined && first.index === follower.next && node.log.termAt(first.index) === first.term
+  if (isStillWanted && !follower.isPaused(node.settings)) sendEntries(node, follower, entries)
+}
+
+export function sendHeartbeats(node: Node): void {
+  for (const follower of node.followers.values()) {
+    // Never beyond what this follower has: its log may end in entries that were never agreed.
+    send(node, { type: 'heartbeat', to: follower.id, term: node.term, commit: Math.min(follower.match, node.commit), token: 0 })
+  }
+}
+
+export function heardHeartbeatReply(node: Node, { from }: Of<'heartbeat_reply'>): void {
+  node.followers.get(from)?.resume(node.settings.inflightMax)
+}
+
+export function heardAppendReply(node: Node, message: Of<'append_reply'>): void {
+  const follower = node.followers.get(message.from)
+  if (follower === undefined) return
+  follower.isActive = true
+  if (message.rejected) {
+    const hint = node.log.lastUpToTerm(message.hintIndex, message.hintTerm).index
+    follower.reject(message.index, hint)
+    return
+  }
+  if (message.index > node.log.lastIndex) return
+  if (follower.acknowledge(message.index)) advanceCommit(node)
+}
+
+/** Commits what a majority of the voters has durably, in the leader's own term only (Raft paper, figure 8). */
+export function advanceCommit(node: Node): void {
+  const { log, membership, settings } = node
+  const agreed = agreedIndex(membership.current, id => (id === settings.id ? log.durable : (node.followers.get(id)?.match ?? 0)))
+  if (agreed <= node.commit || log.termAt(agreed) !== node.term) return
+  node.commit = agreed
+  while (node.uncommitted[0] !== undefined && node.uncommitted[0].index <= agreed) node.uncommittedBytes -= node.uncommitted.shift()?.bytes ?? 0
+  const isLeaving = membership.index <= agreed && !membership.isVoter(settings.id)
+  membership.commit(agreed)
+  if (isLeaving) {
+    // The others must learn of the commit from somebody: tell them before leaving office.
+    replicate(node)
+    becomeFollower(node, node.term, null)
+  }
+}
+
+// ---- follower ----
+
+export function heardAppend(node: Node, message: Of<'append'>): void {
+  const { from: to, previousIndex, previousTerm, entries } = message
+  if (previousIndex < node.commit) {
+    // What is committed matches; the leader goes on behind it.
+    sendAfterPersist(node, { type: 'append_reply', to, term: node.term, index: node.commit, rejected: false })
+    return
+  }
+  if (node.log.termAt(previousIndex) !== previousTerm) {
+    const hint = node.log.lastUpToTerm(Math.min(previousIndex, node.log.lastIndex), previousTerm)
+    send(node, { type: 'append_reply', to, term: node.term, index: previousIndex, rejected: true, hintIndex: hint.index, hintTerm: hint.term })
+    return
+  }
+  const conflict = entries.findIndex(entry => node.log.termAt(entry.index) !== entry.term)
+  if (conflict !== -1) appendFrom(node, entries.slice(conflict))
+  const last = previousIndex + entries.length
+  commitTo(node, Math.min(message.commit, last))
+  sendAfterPersist(node, { type: 'append_reply', to, term: node.term, index: last, rejected: false })
+}
+
+/** Only a real conflict drops entries: an old message that was overtaken must not (etcd/raft, reordered appends). */
+function appendFrom(node: Node, entries: readonly Entry[]): void {
+  const first = entries[0]
+  assert(first !== undefined, 'there is something to append')
+  if (first.index <= node.log.lastIndex) {
+    node.log.truncateFrom(first.index, node.commit)
+    node.membership.truncateFrom(first.index)
+  }
+  node.log.append(entries)
+  for (const entry of entries) if (entry.type === 'configuration') node.membership.append(entry.index, entry.configuration)
+}
+
+export function heardHeartbeat(node: Node, { from: to, commit, token }: Of<'heartbeat'>): void {
+  commitTo(node, Math.min(commit, node.log.lastIndex))
+  send(node, { type: 'heartbeat_reply', to, term: node.term, token })
+}
+
+function commitTo(node: Node, commit: number): void {
+  if (commit <= node.commit) return
+  node.commit = commit
+  node.membership.commit(commit)
+}
+
+/** A leader adds an entry of its own. */
+export function appendOwn(node: Node, entry: Entry): void {
+  node.log.append([entry])
+  if (entry.type !== 'configuration') return
+  node.membership.append(entry.index, entry.configuration)
+  syncFollowers(node)
+}
