@@ -26,7 +26,7 @@ export function socketAddressOf(multiaddr: string): SocketAddress {
 }
 
 /** The address as a URL without a path, for people and for HTTP clients. */
-export function originOf(address: SocketAddress): string {
+export function urlOf(address: SocketAddress): string {
   if ('path' in address) return `unix:${address.path}`
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
   return `${address.tls ? 'https' : 'http'}://${host}:${address.port}`

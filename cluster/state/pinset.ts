@@ -10,7 +10,7 @@ import type { Applied, Operation, StateMachine } from '../consensus/consensus.ts
 import { key, numberKey, numberOf, prefixRange } from './keys.ts'
 import { decodeOperation, encodeResult, type OperationResult, type PinOperation } from './operations.ts'
 import { decodePin, encodePin } from './record.ts'
-import type { Cut, Store, WriteOp } from './store.ts'
+import type { Store, WriteOp } from './store.ts'
 
 /** Pins by CID bytes. */
 const pins = 's/'
@@ -46,8 +46,8 @@ export class Pinset implements StateMachine {
     return this.#count
   }
 
-  async get(cid: Cid, cut: Cut = this.#store): Promise<Pin | undefined> {
-    const value = await cut.get(pinKey(cid))
+  async get(cid: Cid): Promise<Pin | undefined> {
+    const value = await this.#store.get(pinKey(cid))
     return value && decodePin(cid, value)
   }
 

@@ -14,9 +14,9 @@ export interface Range {
   readonly lt: Uint8Array
 }
 
-export interface Cut {
+export interface Rows {
   get(key: Uint8Array): Promise<Uint8Array | undefined>
-  /** Rows in key order. Leaving the loop early closes what is open below. */
+  /** Rows in key order, as of the first step, whatever is written meanwhile. Leaving the loop early closes what is open below. */
   rows(
     range: Range,
     options?: { readonly reverse?: boolean; readonly limit?: number }
@@ -25,7 +25,7 @@ export interface Cut {
 
 export type Engine = 'rocksdb' | 'leveldb'
 
-export interface Store extends Cut, AsyncDisposable {
+export interface Store extends Rows, AsyncDisposable {
   readonly engine: Engine
   /**
    * Applies `ops` in order, all or nothing, after every write that was asked for before. Writes that wait for the running one are
@@ -33,8 +33,6 @@ export interface Store extends Cut, AsyncDisposable {
    * @throws ClusterError `storage_failed`, and then for every later write too: the owner stops the peer
    */
   write(ops: readonly WriteOp[], options: { readonly sync: boolean }): Promise<void>
-  /** Rows as of now, whatever is written meanwhile. Dispose it. */
-  cut(): Promise<Cut & AsyncDisposable>
   /** Deletes rows in limited batches, not atomically. */
   clear(range: Range): Promise<void>
 }

@@ -1,0 +1,120 @@
+/** The routes of the REST API: each reads its options, makes one call and shapes the answer. They hold no policy. */
+import type { ServerResponse } from 'node:http'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { ClusterApi, WaitLevel } from '../../src/api.ts'
+import { parseCid, parseTarget } from '../../src/codec.ts'
+import { ClusterError } from '../../src/errors.ts'
+import { overviewToJson, peerInfoToJson, pinStatusToJson, pinToJson, progressToJson, versionToJson } from '../../src/wire.ts'
+import { first, type Query, readCids, readLocal, readPinOptions, readStatusFilter, readTypeFilter } from '../../src/wire-options.ts'
+import { sendEmpty, sendJson, sendLines } from './reply.ts'
+
+type Route = { Params: Readonly<Record<string, string>>; Querystring: Query }
+interface Call {
+  readonly params: Readonly<Record<string, string>>
+  readonly query: Query
+  /** Aborts when the client leaves before it has its whole answer. */
+  readonly signal: AbortSignal
+}
+type Handler = (call: Call, reply: FastifyReply) => Promise<void> | void
+type Method = 'GET' | 'POST' | 'DELETE'
+
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+/** @param nowMs Unix milliseconds, for pins that expire in a while */
+export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterApi; nowMs: () => number }): void {
+  const at = (url: string, handlers: Partial<Record<Method, Handler>>) => addPath(app, url, handlers)
+
+  at('/id', {
+    GET: async ({ signal }, reply) => sendJson(reply, 200, peerInfoToJson(await api.id({ signal })))
+  })
+  at('/version', {
+    GET: async ({ signal }, reply) => sendJson(reply, 200, versionToJson(await api.version({ signal })))
+  })
+  at('/peers', {
+    GET: ({ signal }, reply) => sendLines(reply, api.peers({ signal }), peerInfoToJson)
+  })
+  at('/allocations', {
+    GET: ({ query, signal }, reply) => sendLines(reply, api.allocations({ types: readTypeFilter(query), signal }), pinToJson)
+  })
+  at('/allocations/:cid', {
+    GET: async ({ params, signal }, reply) => sendJson(reply, 200, pinToJson(await api.allocation(parseCid(params.cid ?? ''), { signal })))
+  })
+  at('/health', {
+    GET: (_call, reply) => sendEmpty(reply)
+  })
+  at('/health/overview', {
+    GET: async ({ signal }, reply) => sendJson(reply, 200, overviewToJson(await api.overview({ signal })))
+  })
+
+  at('/pins', {
+    GET: ({ query, signal }, reply) => {
+      const cids = readCids(query)
+      const filter = cids === undefined ? readStatusFilter(query) : undefined
+      return sendLines(reply, api.statuses({ cids, filter, local: readLocal(query), signal }), pinStatusToJson)
+    }
+  })
+  const pin = async (target: string, { query, signal }: Call, reply: FastifyReply) => {
+    const options = readPinOptions(query, nowMs())
+    sendJson(reply, 200, pinToJson(await api.pin(parseTarget(target), { ...options, signal })))
+  }
+  const unpin = async (target: string, { signal }: Call, reply: FastifyReply) => {
+    sendJson(reply, 200, pinToJson(await api.unpin(parseTarget(target), { signal })))
+  }
+  at('/pins/:cid', {
+    GET: async ({ params, query, signal }, reply) => {
+      const status = await api.status(parseCid(params.cid ?? ''), { local: readLocal(query), signal })
+      sendJson(reply, 200, pinStatusToJson(status))
+    },
+    POST: (call, reply) => pin(parseCid(call.params.cid ?? ''), call, reply),
+    DELETE: (call, reply) => unpin(parseCid(call.params.cid ?? ''), call, reply)
+  })
+  for (const namespace of ['ipfs', 'ipns', 'ipld']) {
+    at(`/pins/${namespace}/*`, {
+      POST: (call, reply) => pin(`/${namespace}/${call.params['*']}`, call, reply),
+      DELETE: (call, reply) => unpin(`/${namespace}/${call.params['*']}`, call, reply)
+    })
+  }
+  at('/pins/:cid/progress', {
+    GET: ({ params, query, signal }, reply) =>
+      sendLines(reply, api.follow(parseCid(params.cid ?? ''), { until: waitLevel(query), signal }), progressToJson)
+  })
+}
+
+/** Registers the path for every method: those without a handler are refused by name. */
+function addPath(app: FastifyInstance, url: string, handlers: Partial<Record<Method, Handler>>): void {
+  const allowed = Object.keys(handlers)
+  for (const [method, handler] of Object.entries(handlers)) {
+    app.route<Route>({
+      method,
+      url,
+      async handler({ params, query }, reply) {
+        await handler({ params, query, signal: goneSignal(reply.raw) }, reply)
+      }
+    })
+  }
+  app.route({
+    method: methods.filter(method => !allowed.includes(method)),
+    url,
+    handler(request, reply) {
+      reply.raw.setHeader('Allow', allowed.join(', '))
+      sendJson(reply, 405, { code: 405, message: `${request.method} is not possible here: only ${allowed.join(', ')}` })
+    }
+  })
+}
+
+function waitLevel(query: Query): WaitLevel {
+  const until = first(query, 'until')
+  if (until !== '' && until !== 'min' && until !== 'all') {
+    throw new ClusterError({ code: 'invalid' }, 'parameter until invalid: expected min or all')
+  }
+  return until === 'all' ? 'all' : 'min'
+}
+
+/** The framework's own signal listens to the request, which tells nothing any more once it has been read. */
+function goneSignal(response: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort(new Error('the client is gone'))
+  })
+  return gone.signal
+}

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { test } from 'node:test'
+import { CID } from 'multiformats/cid'
+import { create } from 'multiformats/hashes/digest'
+import { Sessions, stamp, unstamp } from '../../../cluster/consensus/sessions.ts'
+import { decodeResult, encodeOperation } from '../../../cluster/state/operations.ts'
+import { cidOf } from '../../../src/codec.ts'
+import { isFault } from '../../../src/errors.ts'
+import type { Cid, Pin } from '../../../src/types.ts'
+import { type TestPeer, TestPeers } from '../../support/consensus.ts'
+import { until } from '../../support/until.ts'
+
+function cid(name: string): Cid {
+  return cidOf(CID.create(1, 0x55, create(0x12, createHash('sha256').update(name).digest())))
+}
+
+function pinOf(name: string): Pin {
+  return {
+    cid: cid(name),
+    type: 'pin',
+    name,
+    mode: 'recursive',
+    replicationMin: -1,
+    replicationMax: -1,
+    allocations: [],
+    expireAt: null,
+    metadata: {},
+    pinUpdate: null,
+    origins: [],
+    maxDepth: -1,
+    reference: null,
+    shardSize: 0,
+    timestamp: 1,
+    version: 0
+  }
+}
+
+async function pin(peer: TestPeer, name: string, basedOn = 0): Promise<number> {
+  const { index, result } = await peer.consensus.propose(encodeOperation({ type: 'pin', pin: pinOf(name), basedOn }))
+  assert.equal(decodeResult(result).status, 'done')
+  return index
+}
+
+const hasAll = async (peer: TestPeer, names: readonly string[]) => {
+  for (const name of names) if ((await peer.pinset.get(cid(name))) === undefined) return false
+  return true
+}
+
+async function three(peers: TestPeers): Promise<void> {
+  const founders = peers.found(1, 2, 3)
+  await Promise.all([1, 2, 3].map(number => peers.start(number, founders)))
+  await until('a leader', () => peers.leader())
+}
+
+test('a pin proposed at any peer is applied at the proposer when it is answered, and soon at all', async () => {
+  await using peers = await TestPeers.open()
+  await three(peers)
+  for (const number of [1, 2, 3]) {
+    await pin(peers.get(number), `at-${number}`)
+    assert.ok(await hasAll(peers.get(number), [`at-${number}`]))
+  }
+  for (const peer of peers.peers.values()) await until('all pins everywhere', () => hasAll(peer, ['at-1', 'at-2', 'at-3']))
+  assert.deepEqual(peers.fatal, [])
+})
+
+test('many proposals at once share batches and are all applied', async () => {
+  await using peers = await TestPeers.open()
+  await three(peers)
+  const names = Array.from({ length: 600 }, (_, index) => `many-${index}`)
+  await Promise.all(names.map((name, index) => pin(peers.get(1 + (index % 3)), name)))
+  for (const peer of peers.peers.values()) await until('all pins everywhere', () => peer.pinset.count === names.length)
+})
+
+test('the leader dies under load: every answered pin is on the others, and nobody got an error', async () => {
+  await using peers = await TestPeers.open()
+  await three(peers)
+  const leader = peers.leader()!
+  const other = [1, 2, 3].find(number => number !== leader)!
+  const answered: string[] = []
+  for (let index = 0; index < 60; index++) {
+    if (index === 20) await peers.get(leader).kill()
+    await pin(peers.get(other), `load-${index}`)
+    answered.push(`load-${index}`)
+  }
+  for (const peer of peers.peers.values()) await until('all answered pins', () => hasAll(peer, answered))
+  await peers.start(leader, peers.found(1, 2, 3))
+  await until('the killed peer catches up', () => hasAll(peers.get(leader), answered))
+  assert.deepEqual(peers.fatal, [])
+})
+
+test('all peers die and come back with everything that was answered', async () => {
+  await using peers = await TestPeers.open()
+  await three(peers)
+  const names = Array.from({ length: 50 }, (_, index) => `all-${index}`)
+  await Promise.all(names.map(name => pin(peers.get(2), name)))
+  await Promise.all([1, 2, 3].map(number => peers.get(number).kill()))
+  await three(peers)
+  for (const peer of peers.peers.values()) await until('all answered pins', () => hasAll(peer, names))
+  assert.equal(peers.get(1).consensus.status().isReady, true)
+})
+
+test('a peer joins through a follower, gets its vote, and serves reads only once it has caught up', async () => {
+  await using peers = await TestPeers.open()
+  await three(peers)
+  await Promise.all(Array.from({ length: 200 }, (_, index) => pin(peers.get(1), `before-${index}`)))
+  const follower = [1, 2, 3].find(number => number !== peers.leader())!
+  const joined = await peers.start(4, peers.join(follower))
+  await until('the newcomer is ready', () => joined.consensus.status().isReady)
+  assert.equal(joined.pinset.count, 200)
+  await until('the newcomer is a voter for all', () =>
+    [...peers.peers.values()].every(({ consensus }) => consensus.status().members.filter(({ isVoter }) => isVoter).length === 4)
+  )
+  await pin(joined, 'through the newcomer')
+})
+
+test('four peers join a cluster of one at the same time', async () => {
+  await using peers = await TestPeers.open()
+  await peers.start(1, peers.found(1))
+  await pin(peers.get(1), 'alone')
+  await Promise.all([2, 3, 4, 5].map(number => peers.start(number, peers.join(1))))
+  await until('five voters', () =>
+    [...peers.peers.values()].every(({ consensus }) => consensus.status().members.filter(({ isVoter }) => isVoter).length === 5)
+  )
+  // The founder is not needed any more.
+  await peers.get(1).kill()
+  await pin(peers.get(4), 'without the first')
+})
+
+test('without a majority a proposal ends as no_leader or unknown, and is never answered as done', async () => {
+  await using peers = await TestPeers.open()
+  await three(peers)
+  const leader = peers.leader()!
+  const alone = [1, 2, 3].find(number => number !== leader)!
+  await Promise.all([1, 2, 3].filter(number => number !== alone).map(number => peers.get(number).kill()))
+  await until('it forgets the leader', () => peers.get(alone).consensus.status().leader === null)
+  await assert.rejects(pin(peers.get(alone), 'lost'), error => isFault(error, 'no_leader') && /1 of 3 voters/.test(error.message))
+})
+
+test('a folder of another peer is refused', async () => {
+  await using peers = await TestPeers.open()
+  const one = await peers.start(1, peers.found(1))
+  const { store } = one
+  await assert.rejects(peers.start(2, peers.found(2), { store }), error => isFault(error, 'cannot_start') && /belongs to peer/.test(error.message))
+})
+
+test('an operation that arrives twice is applied once and answers the same', () => {
+  const sessions = new Sessions()
+  const one = { origin: '0011223344556677', sequence: 5, answeredBelow: 3 }
+  assert.equal(sessions.known(one), undefined)
+  sessions.record(one, 10, new Uint8Array([1]))
+  assert.deepEqual(sessions.known(one), new Uint8Array([1]))
+  assert.deepEqual(unstamp(stamp(one, new Uint8Array([9]))), { stamp: one, operation: Buffer.from([9]) })
+  sessions.record({ ...one, sequence: 6, answeredBelow: 6 }, 11, new Uint8Array([2]))
+  assert.equal(sessions.known(one), null, 'answered and forgotten, and still not applied again')
+})

@@ -1,0 +1,104 @@
+/** Peers with real stores and real timers over an in-memory network, each with a pinset as its state machine. */
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { base58btc } from 'multiformats/bases/base58'
+import { type Beginning, RaftConsensus } from '../../cluster/consensus/raft-consensus.ts'
+import type { Newcomer } from '../../cluster/consensus/members.ts'
+import { openStore } from '../../cluster/state/open-store.ts'
+import { Pinset } from '../../cluster/state/pinset.ts'
+import type { Store } from '../../cluster/state/store.ts'
+import { systemClock } from '../../src/clock.ts'
+import { parseMultiaddr, parsePeerId } from '../../src/codec.ts'
+import { openLog } from '../../src/log.ts'
+import type { PeerId } from '../../src/types.ts'
+import { MemoryNetwork } from './memory-rpc.ts'
+
+/** The `number`th peer id of a test, in ascending order. */
+export function peerId(number: number): PeerId {
+  const digest = new Uint8Array(34)
+  digest.set([0x12, 32, number])
+  return parsePeerId(base58btc.encode(digest).slice(1))
+}
+
+export function newcomer(number: number): Newcomer {
+  return { id: peerId(number), name: `p${number}`, addresses: [parseMultiaddr(`/ip4/127.0.0.1/tcp/${1000 + number}/p2p/${peerId(number)}`)] }
+}
+
+export interface TestPeer extends AsyncDisposable {
+  readonly id: PeerId
+  readonly store: Store
+  readonly consensus: RaftConsensus
+  readonly pinset: Pinset
+  /** As kill -9: nothing is said, nothing is flushed. */
+  kill(): Promise<void>
+}
+
+export class TestPeers implements AsyncDisposable {
+  readonly network = new MemoryNetwork()
+  readonly peers = new Map<number, TestPeer>()
+  readonly fatal: unknown[] = []
+  readonly #folder: string
+
+  private constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  static async open(): Promise<TestPeers> {
+    return new TestPeers(await mkdtemp(join(tmpdir(), 'flotilla-consensus-')))
+  }
+
+  found(...numbers: number[]): Beginning {
+    return { type: 'found', clusterId: 'test', members: numbers.map(newcomer) }
+  }
+
+  join(through: number): Beginning {
+    return { type: 'join', contact: async () => peerId(through) }
+  }
+
+  async start(number: number, beginning: Beginning, { store, signal }: { store?: Store; signal?: AbortSignal } = {}): Promise<TestPeer> {
+    const id = peerId(number)
+    const opened = store ?? (await openStore(join(this.#folder, String(number)), { engine: 'leveldb' }))
+    const pinset = new Pinset({ store: opened })
+    await pinset.start()
+    const consensus = new RaftConsensus(
+      {
+        store: opened,
+        rpc: this.network.open(id),
+        machine: pinset,
+        clock: systemClock,
+        log: openLog({ level: 'silent', name: 'test' }),
+        random: below => Math.floor(Math.random() * below),
+        origin: randomBytes(8).toString('hex'),
+        onFatal: error => this.fatal.push(error)
+      },
+      { tickMs: 10, electionMs: 150, heartbeatMs: 30, proposals: { timeoutMs: 5_000, countMax: 5_000, bytesMax: 16 << 20 }, self: newcomer(number) }
+    )
+    await consensus.start(beginning, { signal })
+    const kill = async () => {
+      if (!this.peers.delete(number)) return
+      this.network.close(id)
+      await consensus[Symbol.asyncDispose]()
+      await opened[Symbol.asyncDispose]()
+    }
+    const peer: TestPeer = { id, store: opened, consensus, pinset, kill, [Symbol.asyncDispose]: kill }
+    this.peers.set(number, peer)
+    return peer
+  }
+
+  get(number: number): TestPeer {
+    const peer = this.peers.get(number)
+    if (peer === undefined) throw new Error(`peer ${number} is not running`)
+    return peer
+  }
+
+  leader(): number | undefined {
+    return [...this.peers].find(([, { consensus }]) => consensus.status().role === 'leader')?.[0]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const peer of [...this.peers.values()]) await peer.kill()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
