@@ -1,0 +1,66 @@
+/** `identity.json` as ipfs-cluster writes it: the peer id and its private key (libp2p's protobuf, in base64). */
+import { readFile, writeFile } from 'node:fs/promises'
+import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
+import type { PrivateKey } from '@libp2p/interface'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { z } from 'zod'
+import { parsePeerId } from '../../src/codec.ts'
+import { ClusterError, messageOf } from '../../src/errors.ts'
+import type { PeerId } from '../../src/types.ts'
+
+export interface PeerIdentity {
+  readonly id: PeerId
+  readonly privateKey: PrivateKey
+}
+
+const shape = z.object({ id: z.string(), private_key: z.string() })
+
+/** A new Ed25519 identity; nothing is written. */
+export async function createIdentity(): Promise<PeerIdentity> {
+  return identityOf(await generateKeyPair('Ed25519'))
+}
+
+/** The text of `identity.json`. It holds the secret key. */
+export function formatIdentity({ id, privateKey }: PeerIdentity): string {
+  return JSON.stringify({ id, private_key: Buffer.from(privateKeyToProtobuf(privateKey)).toString('base64') }, null, 4)
+}
+
+/** Readable by its owner only; refuses to overwrite. */
+export async function writeIdentity(file: string, identity: PeerIdentity): Promise<void> {
+  await writeFile(file, formatIdentity(identity), { mode: 0o600, flag: 'wx' })
+}
+
+/** @throws ClusterError `cannot_start`: no such file, not readable, not an identity, or id and key do not fit */
+export async function loadIdentity(file: string): Promise<PeerIdentity> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    const hint = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'it does not exist: run "flotilla init" first' : messageOf(error)
+    throw cannotStart(`the identity in ${file} cannot be read: ${hint}`)
+  }
+  return parseIdentity(text, file)
+}
+
+export function parseIdentity(text: string, file: string): PeerIdentity {
+  let identity: PeerIdentity
+  let named: PeerId
+  try {
+    const { id, private_key } = shape.parse(JSON.parse(text))
+    named = parsePeerId(id)
+    identity = identityOf(privateKeyFromProtobuf(Buffer.from(private_key, 'base64')))
+  } catch {
+    // The reason is not shown: it may quote the key.
+    throw cannotStart(`${file} is not an identity: expected {"id": "<peer id>", "private_key": "<base64>"}`)
+  }
+  if (identity.id !== named) throw cannotStart(`${file} names peer ${named}, but its key belongs to ${identity.id}`)
+  return identity
+}
+
+function identityOf(privateKey: PrivateKey): PeerIdentity {
+  return { id: parsePeerId(peerIdFromPrivateKey(privateKey).toString()), privateKey }
+}
+
+function cannotStart(message: string): ClusterError {
+  return new ClusterError({ code: 'cannot_start' }, message)
+}
