@@ -31,3 +31,15 @@ export function urlOf(address: SocketAddress): string {
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
   return `${address.tls ? 'https' : 'http'}://${host}:${address.port}`
 }
+
+/** Where Kubo's API is, for an HTTP client: a multiaddress or a URL, TCP or a Unix socket. @throws ClusterError `invalid` */
+export function kuboAddress(api: string): { readonly origin: string; readonly socketPath: string | null } {
+  if (api.startsWith('/')) {
+    const address = socketAddressOf(api)
+    return 'path' in address ? { origin: 'http://unix', socketPath: address.path } : { origin: urlOf(address), socketPath: null }
+  }
+  if (!URL.canParse(api) || !/^https?:$/.test(new URL(api).protocol)) {
+    throw new ClusterError({ code: 'invalid' }, `"${api.slice(0, 120)}" is no address of Kubo's API: expected text like /ip4/127.0.0.1/tcp/5001 or http://127.0.0.1:5001`)
+  }
+  return { origin: new URL(api).origin, socketPath: null }
+}

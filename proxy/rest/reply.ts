@@ -25,6 +25,11 @@ export function sendEmpty(reply: FastifyReply): void {
 /** One sentence as `{"code","message"}`. What is no fault is a bug: the log gets it, the client only the way to find it there. */
 export function sendError(reply: FastifyReply, error: unknown): void {
   const { log, id } = reply.request.raw
+  if (reply.raw.destroyed) {
+    // Nobody is there to be told: most likely this error is that the client left.
+    reply.hijack()
+    return
+  }
   if (error instanceof ClusterError) {
     const status = statusOf(error.fault)
     reply.raw.setHeader(faultHeader, faultToHeader(error.fault))

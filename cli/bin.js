@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+/**
+ * Starts the command line on a Node that can run it: this one, or the one among the dependencies of a checkout.
+ * Plain JavaScript that an old Node understands.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
+import { fileURLToPath } from 'node:url'
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major > 22 || (major === 22 && minor >= 19)) await run()
+else runWith(fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url)))
+
+async function run() {
+  const compiled = new URL('../dist/cli/main.js', import.meta.url)
+  const { main } = await import((existsSync(compiled) ? compiled : new URL('./main.ts', import.meta.url)).href)
+  await main(process.argv.slice(2))
+}
+
+/** @param {string} node */
+function runWith(node) {
+  if (!existsSync(node)) {
+    console.error(`flotilla needs Node 22.19 or newer; this is ${process.versions.node}`)
+    process.exitCode = 1
+    return
+  }
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
+  const passed = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'])
+  for (const signal of passed) {
+    process.on(signal, () => {
+      // A terminal sends Ctrl-C to the child as well: passing it on would be a second one.
+      const isFromTerminal = (signal === 'SIGINT' || signal === 'SIGQUIT') && process.stdin.isTTY
+      if (!isFromTerminal) child.kill(signal)
+    })
+  }
+  child.on('error', error => {
+    console.error(`cannot start ${node}: ${error.message}`)
+    process.exitCode = 1
+  })
+  child.on('exit', (code, signal) => {
+    process.exitCode = code ?? 128 + constants.signals[signal ?? 'SIGTERM']
+  })
+}

@@ -1,0 +1,9 @@
+/** From the common options to a client: `--host`, else FLOTILLA_HOST, else this machine; the password from the environment alone. */
+import { FlotillaClient } from '../src/client.ts'
+import { environment } from '../src/environment.ts'
+
+/** Arguments are in every process list, so a password is none. */
+export function connect({ host }: { readonly host?: string | undefined }): FlotillaClient {
+  const { FLOTILLA_HOST, FLOTILLA_BASIC_AUTH } = environment()
+  return new FlotillaClient({ address: host ?? (FLOTILLA_HOST || '/ip4/127.0.0.1/tcp/9094'), basicAuth: FLOTILLA_BASIC_AUTH || undefined })
+}

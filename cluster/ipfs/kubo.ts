@@ -1,0 +1,221 @@
+/**
+ * This peer's Kubo, by its RPC. Failures in the middle of an answer travel in a trailer, and are read here; a call that makes progress has no
+ * time limit, one that stands still has.
+ *
+ * @see https://docs.ipfs.tech/reference/kubo/rpc/
+ */
+import { Agent, type Dispatcher } from 'undici'
+import { z } from 'zod'
+import { kuboAddress } from '../../src/address.ts'
+import { parseCid } from '../../src/codec.ts'
+import { ClusterError, messageOf } from '../../src/errors.ts'
+import { type Abortable, deadline } from '../../src/lifetime.ts'
+import type { Cid, FetchProgress, IpfsPath, KuboIdentity, Multiaddr, PinMode } from '../../src/types.ts'
+import { lines } from './lines.ts'
+
+export interface KuboSettings {
+  /** Kubo's API: a multiaddress or a URL. */
+  readonly api: string
+  /** Limit of calls that answer at once. */
+  readonly requestTimeoutMs: number
+  /** A pin that fetches nothing for so long is given up; it is tried again later. */
+  readonly pinTimeoutMs: number
+  readonly unpinTimeoutMs: number
+}
+
+export interface KuboPin {
+  readonly cid: Cid
+  readonly mode: PinMode
+}
+
+export interface KuboSpace {
+  readonly repoBytes: number
+  readonly maxBytes: number
+}
+
+const failure = z.object({ Message: z.string(), Code: z.number().optional() })
+const added = z.object({ Pins: z.array(z.string()).nullish(), Progress: z.number().nullish(), Bytes: z.number().nullish() })
+const listed = z.object({ Cid: z.string(), Type: z.string() })
+const space = z.object({ RepoSize: z.number(), StorageMax: z.number() })
+const identity = z.object({ ID: z.string(), Addresses: z.array(z.string()).nullish() })
+
+export class Kubo implements AsyncDisposable {
+  readonly #settings: KuboSettings
+  readonly #agent: Agent
+  readonly #origin: string
+
+  constructor(settings: KuboSettings) {
+    this.#settings = settings
+    const { origin, socketPath } = kuboAddress(settings.api)
+    this.#origin = origin
+    this.#agent = new Agent({ connections: 128, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000, ...(socketPath ? { socketPath } : {}) } })
+  }
+
+  /** Pins in Kubo; returns when everything is there. */
+  async pin(
+    { cid, mode, name }: KuboPin & { name: string },
+    { signal, onProgress }: Abortable & { onProgress?: (progress: FetchProgress) => void } = {}
+  ): Promise<void> {
+    const idle = new Idle(this.#settings.pinTimeoutMs, signal)
+    const named = name === '' ? '' : `&name=${encodeURIComponent(name)}`
+    try {
+      const path = `pin/add?arg=${cid}&recursive=${mode === 'recursive'}&progress=true${named}`
+      let isPinned = false
+      for await (const line of this.#stream(path, idle.signal)) {
+        idle.touch()
+        const { Pins, Progress, Bytes } = added.parse(line)
+        if (Pins) isPinned = true
+        else onProgress?.({ nodes: Progress ?? 0, bytes: Bytes ?? null })
+      }
+      if (!isPinned) throw new ClusterError({ code: 'kubo_error', status: 200, kuboCode: 0 }, 'Kubo ended the pin without saying that it is pinned')
+    } catch (error) {
+      if (idle.isOver) throw new ClusterError({ code: 'timeout' }, `no block arrived for ${Math.round(this.#settings.pinTimeoutMs / 1_000)} s: no reachable node seems to have the content`)
+      throw error
+    } finally {
+      idle.stop()
+    }
+  }
+
+  /** Moves a recursive pin, so that only what differs is fetched; the old pin stays. */
+  async update(from: Cid, to: Cid, options: Abortable = {}): Promise<void> {
+    await this.#unary(`pin/update?arg=${from}&arg=${to}&unpin=false`, options.signal)
+  }
+
+  /** Unpins in Kubo; a CID that is not pinned is a success. */
+  async unpin(cid: Cid, { signal }: Abortable = {}): Promise<void> {
+    try {
+      await this.#unary(`pin/rm?arg=${cid}`, deadline(this.#settings.unpinTimeoutMs, signal))
+    } catch (error) {
+      if (!isNotPinned(error)) throw error
+    }
+  }
+
+  /** Everything pinned there with one mode, as it comes, in no order. */
+  async *pins(mode: PinMode, { signal }: Abortable = {}): AsyncIterable<Cid> {
+    for await (const line of this.#stream(`pin/ls?type=${mode}&stream=true`, signal)) yield parseCid(listed.parse(line).Cid)
+  }
+
+  /** What a path names now. */
+  async resolve(path: IpfsPath, { signal }: Abortable = {}): Promise<Cid> {
+    const { Path } = z.object({ Path: z.string() }).parse(await this.#unary(`resolve?arg=${encodeURIComponent(path)}`, this.#limit(signal)))
+    return parseCid(Path.split('/')[2] ?? '')
+  }
+
+  /** @throws ClusterError `kubo_unreachable`, `kubo_error` */
+  async id({ signal }: Abortable = {}): Promise<KuboIdentity> {
+    const { ID, Addresses } = identity.parse(await this.#unary('id', deadline(5_000, signal)))
+    return { id: ID, addresses: Addresses ?? [], error: '' }
+  }
+
+  async space({ signal }: Abortable = {}): Promise<KuboSpace> {
+    // "No limit" is 2^64 - 1, which a number cannot hold exactly; nobody minds.
+    const { RepoSize, StorageMax } = space.parse(await this.#unary('repo/stat?size-only=true', this.#limit(signal)))
+    return { repoBytes: RepoSize, maxBytes: StorageMax }
+  }
+
+  /** Connects Kubo to a node that has the content. */
+  async connect(address: Multiaddr, { signal }: Abortable = {}): Promise<void> {
+    await this.#unary(`swarm/connect?arg=${encodeURIComponent(address)}`, deadline(10_000, signal))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent.destroy()
+  }
+
+  #limit(signal: AbortSignal | undefined): AbortSignal {
+    return deadline(this.#settings.requestTimeoutMs, signal)
+  }
+
+  async #unary(path: string, signal: AbortSignal | undefined): Promise<unknown> {
+    const { statusCode, body } = await this.#request(path, signal)
+    try {
+      const text = await body.text()
+      if (statusCode !== 200) throw kuboError(statusCode, text)
+      return JSON.parse(text)
+    } catch (error) {
+      throw this.#explain(error, signal)
+    }
+  }
+
+  async *#stream(path: string, signal: AbortSignal | undefined): AsyncIterable<unknown> {
+    const { statusCode, body, trailers } = await this.#request(path, signal)
+    try {
+      if (statusCode !== 200) throw kuboError(statusCode, await body.text())
+      yield* lines(body)
+      const late = (trailers as Record<string, string>)['x-stream-error']
+      if (late) throw kuboError(statusCode, late)
+    } catch (error) {
+      throw this.#explain(error, signal)
+    } finally {
+      // Left early: Kubo sees the connection end, and stops.
+      body.destroy()
+    }
+  }
+
+  async #request(path: string, signal: AbortSignal | undefined): Promise<Dispatcher.ResponseData> {
+    try {
+      return await this.#agent.request({ origin: this.#origin, path: `/api/v0/${path}`, method: 'POST', headers: { 'content-length': '0' }, ...(signal ? { signal } : {}) })
+    } catch (error) {
+      throw this.#explain(error, signal)
+    }
+  }
+
+  #explain(error: unknown, signal: AbortSignal | undefined): unknown {
+    if (error instanceof ClusterError) return error
+    if (signal?.aborted) return signal.reason
+    if (error instanceof SyntaxError || error instanceof z.ZodError) {
+      return new ClusterError({ code: 'kubo_error', status: 200, kuboCode: 0 }, `what answers at ${this.#settings.api} is not Kubo: its answer cannot be read`)
+    }
+    return new ClusterError({ code: 'kubo_unreachable' }, `Kubo does not answer at ${this.#settings.api}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** Ends a call when nothing happened for a while. */
+class Idle {
+  readonly #abort = new AbortController()
+  readonly #ms: number
+  readonly signal: AbortSignal
+  #timer: NodeJS.Timeout
+
+  constructor(ms: number, signal: AbortSignal | undefined) {
+    this.#ms = ms
+    this.signal = signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal
+    this.#timer = this.#start()
+  }
+
+  get isOver(): boolean {
+    return this.#abort.signal.aborted
+  }
+
+  touch(): void {
+    this.#timer.refresh()
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #start(): NodeJS.Timeout {
+    this.#timer = setTimeout(() => this.#abort.abort(new Error('idle')), this.#ms)
+    this.#timer.unref()
+    return this.#timer
+  }
+}
+
+/** Kubo's own words, which tell tools what happened. */
+function kuboError(status: number, text: string): ClusterError {
+  let message = text.trim()
+  let kuboCode = 0
+  try {
+    const parsed = failure.parse(JSON.parse(text))
+    message = parsed.Message
+    kuboCode = parsed.Code ?? 0
+  } catch {
+    // Refusals before the command runs are plain text.
+  }
+  return new ClusterError({ code: 'kubo_error', status, kuboCode }, message || `Kubo answered with status ${status}`)
+}
+
+function isNotPinned(error: unknown): boolean {
+  return error instanceof ClusterError && error.code === 'kubo_error' && /not pinned( or pinned indirectly)?$/.test(error.message)
+}

@@ -1,0 +1,169 @@
+/** The client commands as a user runs them: a process, its two outputs and its exit code. */
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { MemoryCluster, memoryPeers } from '../support/memory-cluster.ts'
+import { openTestDoor, testCid } from '../support/rest.ts'
+import { until } from '../support/stream.ts'
+
+const bin = fileURLToPath(new URL('../../cli/bin.js', import.meta.url))
+const cid = testCid(1)
+
+interface Outcome {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+test('a pin is added, listed, shown and removed', async () => {
+  const cluster = new MemoryCluster()
+  await using door = await openTestDoor(cluster)
+  const run = runner(door.url)
+  const words = ['pin', 'add', '--name', 'site', '--rmin', '1', '--rmax', '2', '--meta', 'a=b=c', '--expire-in', '2h', '--wait', cid]
+  assert.deepEqual(await run(...words), { code: 0, out: `${cid}  pinned by 2 peers\n`, err: '' })
+  const pin = cluster.pins.get(cid)
+  assert.deepEqual([pin?.name, pin?.replicationMin, pin?.replicationMax, pin?.metadata], ['site', 1, 2, { a: 'b=c' }])
+  assert.equal((await run('pin', 'ls')).out, `${cid}  1 to 2 copies  site\n`)
+  assert.match((await run('pin', 'ls', cid)).out, /name {5}site\n[\s\S]*meta {5}a=b=c\n/)
+  assert.match((await run('status', cid)).out, /peer-0 {2}pinned[\s\S]*peer-2 {2}remote/)
+  assert.deepEqual(await run('pin', 'rm', cid), { code: 0, out: `${cid}  unpinned\n`, err: '' })
+  assert.deepEqual(await run('pin', 'rm', cid), { code: 1, out: '', err: `flotilla: ${cid} is not part of the pinset\n` })
+})
+
+test('with --json every command prints documents, lists one a line, also when it fails', async () => {
+  const cluster = new MemoryCluster()
+  await using door = await openTestDoor(cluster)
+  const run = runner(door.url)
+  const json = async (...words: string[]) =>
+    (await run(...words, '--json')).out
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+  assert.equal((await json('pin', 'add', cid))[0].cid, cid)
+  await json('pin', 'add', testCid(2))
+  assert.deepEqual(
+    (await json('pin', 'ls')).map(pin => pin.cid),
+    [cid, testCid(2)]
+  )
+  assert.deepEqual(
+    (await json('peers', 'ls')).map(peer => peer.id),
+    memoryPeers
+  )
+  assert.equal((await json('id'))[0].id, memoryPeers[0])
+  assert.deepEqual(await json('version'), [{ version: '0.1.0' }])
+  assert.equal((await json('status'))[0].answered_by, memoryPeers[0])
+  assert.equal((await json('status', cid))[0].peer_map[memoryPeers[0]].status, 'pinned')
+  assert.deepEqual(await json('health'), [{ healthy: true, problems: [] }])
+  assert.deepEqual(await json('pin', 'rm', testCid(3)), [
+    { error: { code: 'not_pinned', message: `${testCid(3)} is not part of the pinset` } }
+  ])
+})
+
+test('the status screen fits into 80 columns and says what is wrong', async () => {
+  const cluster = new MemoryCluster()
+  cluster.problems = ['peer-2 has been silent for 12 s: is it running?']
+  await using door = await openTestDoor(cluster)
+  const { code, out } = await runner(door.url)('status')
+  assert.equal(code, 0)
+  assert.match(out, /peer-0 answers; peer-1 leads in term 4; 2 of 3 voters reached/)
+  assert.match(out, /peer-0 {2}follower +0 {2}11.5 GiB/)
+  assert.match(out, /What is wrong:\n- peer-2 has been silent/)
+  assert.ok(out.split('\n').every(line => line.length <= 80))
+})
+
+test('health fails when something is wrong', async () => {
+  const cluster = new MemoryCluster()
+  await using door = await openTestDoor(cluster)
+  const run = runner(door.url)
+  assert.deepEqual(await run('health'), { code: 0, out: 'healthy: 2 of 3 voters reached\n', err: '' })
+  cluster.problems = ['one', 'two']
+  assert.deepEqual(await run('health'), { code: 1, out: 'one\ntwo\n', err: '' })
+})
+
+test('the host comes from the environment when no option names one, the password only from there', async () => {
+  await using door = await openTestDoor(new MemoryCluster(), { basicAuth: { ann: 'hunter2' } })
+  const variables = { FLOTILLA_HOST: door.door.addresses[0] ?? '' }
+  const refused = await start(['id'], variables)
+  assert.equal(refused.code, 1)
+  assert.match(refused.err, /^flotilla: unauthorized: /)
+  assert.equal((await start(['id'], { ...variables, FLOTILLA_BASIC_AUTH: 'ann:hunter2' })).code, 0)
+})
+
+suite('a mistake in the call is exit code 2 and one sentence', () => {
+  const mistakes = [
+    [[], /^flotilla: which command\?/],
+    [['fly'], /^flotilla: Unknown command: fly\n$/],
+    [['pin'], /^flotilla: which command\?/],
+    [['pin', 'add'], /^flotilla: Not enough non-option arguments/],
+    [['pin', 'add', 'nope'], /^flotilla: "nope" is neither a CID nor a path/],
+    [['pin', 'add', '--rmin', '0', cid], /^flotilla: a replication factor is/],
+    [['pin', 'add', '--meta', 'x', cid], /^flotilla: --meta takes key=value/],
+    [['pin', 'add', '--expire-in', 'soon', cid], /^flotilla: "soon" is not a duration/],
+    [['pin', 'add', '--wait=some', cid], /^flotilla: Invalid values/],
+    [['status', 'nope'], /^flotilla: "nope" is not a CID/],
+    [['id', '--loud'], /^flotilla: Unknown argument: loud\n$/],
+    [['id', '--host', 'nope'], /^flotilla: "nope" is not a multiaddress/]
+  ] as const
+  for (const [words, sentence] of mistakes) {
+    test(['flotilla', ...words].join(' '), async () => {
+      const { code, out, err } = await start(words)
+      assert.deepEqual([code, out], [2, ''])
+      assert.match(err, sentence)
+    })
+  }
+})
+
+test('where no daemon listens, the sentence asks for it', async () => {
+  const door = await openTestDoor(new MemoryCluster())
+  await door[Symbol.asyncDispose]()
+  const { code, err } = await runner(door.url)('id')
+  assert.deepEqual([code, err], [1, `flotilla: nothing answers at ${door.url}: is the daemon running?\n`])
+})
+
+test('help names every command and ends well', async () => {
+  const { code, out } = await start(['--help'])
+  assert.equal(code, 0)
+  for (const command of ['up', 'init', 'daemon', 'id', 'version', 'peers', 'pin', 'status', 'health']) {
+    assert.match(out, new RegExp(`^  flotilla ${command}\\b`, 'm'))
+  }
+})
+
+test('a signal reaches the command through the launcher', async () => {
+  const cluster = new MemoryCluster()
+  await using door = await openTestDoor(cluster)
+  cluster.held.add(cid)
+  const child = spawn(process.execPath, [bin, 'pin', 'add', '--wait', cid, '--host', door.url], { stdio: 'ignore' })
+  await until(() => cluster.openStreams === 1)
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+  await until(() => cluster.openStreams === 0)
+})
+
+test('a reader that leaves early is no failure', async () => {
+  const cluster = new MemoryCluster()
+  for (let seed = 0; seed < 3_000; seed++) await cluster.pin(testCid(seed))
+  await using door = await openTestDoor(cluster)
+  const child = spawn(process.execPath, [bin, 'pin', 'ls', '--host', door.url], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let err = ''
+  child.stderr.on('data', chunk => {
+    err += chunk
+  })
+  child.stdout.once('data', () => child.stdout.destroy())
+  const [code] = await once(child, 'close')
+  assert.deepEqual([code, err], [0, ''])
+})
+
+function runner(url: string): (...words: string[]) => Promise<Outcome> {
+  return (...words) => start([...words, '--host', url])
+}
+
+function start(words: readonly string[], variables: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+  return new Promise(resolve => {
+    const env = { PATH: process.env.PATH ?? '', ...variables }
+    execFile(process.execPath, [bin, ...words], { env }, (error, out, err) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err })
+    })
+  })
+}
