@@ -1,58 +1,33 @@
 /**
- * The private network: everything on a connection, from the first byte, is encrypted with the secret that all peers share. Wire compatible
- * with libp2p's pre-shared-key network, so Go peers and clients that have the secret connect.
- *
- * Why not `@libp2p/pnet`: up to 3.0.27 its cipher stops working for the whole process after one message of about a megabyte
- * (https://github.com/libp2p/js-libp2p/pull/3585).
+ * libp2p's private network, wire-compatible: each side sends 24 random bytes, then everything is XSalsa20 under the shared key, the keystream
+ * running on over all messages. Our own because the published module exhausts its memory after one large message.
  *
  * @see https://github.com/libp2p/specs/blob/master/pnet/Private-Networks-PSK-V1.md
  */
 import { randomBytes } from 'node:crypto'
-import type { AbortOptions, ConnectionProtector, MessageStream, StreamMessageEvent } from '@libp2p/interface'
-import { AbstractMessageStream, byteStream, type SendResult } from '@libp2p/utils'
+import type { AbortOptions, ConnectionProtector, MessageStream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
+import { AbstractMessageStream, type SendResult } from '@libp2p/utils'
 import { xsalsa20 } from '@noble/ciphers/salsa.js'
-import type { Uint8ArrayList } from 'uint8arraylist'
-import { ClusterError } from '../../src/errors.ts'
 
 const nonceBytes = 24
 const blockBytes = 64
+/** Both sides send their nonce at once: a side that does not is not one of ours. */
+const nonceMs = 5_000
 
-/**
- * The secret of `service.json`: 64 hexadecimal digits. An empty one means no private network.
- * @throws ClusterError `cannot_start`; the message does not show the secret
- */
-export function parseSecret(text: string): Uint8Array | undefined {
-  if (text === '') return undefined
-  const isHex = /^([0-9a-f]{2})*$/i.test(text)
-  if (!isHex) throw new ClusterError({ code: 'cannot_start' }, 'the cluster secret is not hexadecimal: expected 64 digits, as "openssl rand -hex 32" prints')
-  const secret = Buffer.from(text, 'hex')
-  if (secret.length !== 32) {
-    throw new ClusterError({ code: 'cannot_start' }, `the cluster secret has ${secret.length} bytes: expected 32, that is 64 hexadecimal digits`)
-  }
-  return secret
+/** @param secret 32 bytes */
+export function protector(secret: Uint8Array): () => ConnectionProtector {
+  return () => ({
+    async protect(connection: MessageStream, options?: AbortOptions): Promise<MessageStream> {
+      const mine = randomBytes(nonceBytes)
+      connection.send(mine)
+      const { nonce, rest } = await receiveNonce(connection, options?.signal)
+      return new ProtectedStream(connection, { outgoing: new Keystream(secret, mine), incoming: new Keystream(secret, nonce), rest })
+    }
+  })
 }
 
-export class SecretProtector implements ConnectionProtector {
-  readonly #secret: Uint8Array
-
-  /** @param secret 32 bytes */
-  constructor(secret: Uint8Array) {
-    this.#secret = secret
-  }
-
-  /** Gives each direction a nonce of its own, chosen by its sender and sent in clear. */
-  async protect(connection: MessageStream, options?: AbortOptions): Promise<MessageStream> {
-    const nonce = randomBytes(nonceBytes)
-    const bytes = byteStream(connection)
-    connection.send(nonce)
-    const remoteNonce = await bytes.read({ ...options, bytes: nonceBytes })
-    bytes.unwrap()
-    return new ProtectedStream(connection, new KeyStream(this.#secret, nonce), new KeyStream(this.#secret, remoteNonce.subarray()))
-  }
-}
-
-/** One direction of XSalsa20 as a stream: bytes may come in pieces of any size. */
-export class KeyStream {
+/** The keystream of one direction. It ends after 256 GiB; the connection then breaks and is made anew. */
+export class Keystream {
   readonly #key: Uint8Array
   readonly #nonce: Uint8Array
   #position = 0
@@ -62,67 +37,78 @@ export class KeyStream {
     this.#nonce = nonce
   }
 
-  /**
-   * Encrypts or decrypts what comes next; `data` is left as it is.
-   * @throws Error after 256 GiB, where the cipher's block counter ends: the connection then breaks, and the next one has fresh nonces
-   */
-  apply(data: Uint8Array | Uint8ArrayList): Uint8Array {
+  /** `data` combined with the next bytes of the stream. */
+  apply(data: Uint8Array): Uint8Array {
     const skip = this.#position % blockBytes
-    // The cipher starts at block boundaries only: what is left of the block that was begun is filled up, and dropped again.
-    const block = new Uint8Array(skip + data.byteLength)
-    let at = skip
-    for (const piece of data instanceof Uint8Array ? [data] : data) {
-      block.set(piece, at)
-      at += piece.byteLength
-    }
-    xsalsa20(this.#key, this.#nonce, block, block, Math.floor(this.#position / blockBytes))
-    this.#position += data.byteLength
-    return block.subarray(skip)
+    const counter = (this.#position - skip) / blockBytes
+    this.#position += data.length
+    if (skip === 0) return xsalsa20(this.#key, this.#nonce, data, undefined, counter)
+    // The cipher begins at a block: bytes of the block that are used up already are passed over.
+    const padded = new Uint8Array(skip + data.length)
+    padded.set(data, skip)
+    return xsalsa20(this.#key, this.#nonce, padded, undefined, counter).subarray(skip)
   }
 }
 
+function receiveNonce(connection: MessageStream, signal: AbortSignal | undefined): Promise<{ nonce: Uint8Array; rest: Uint8Array }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ nonce: Uint8Array; rest: Uint8Array }>()
+  let received = Buffer.alloc(0)
+  const onMessage = ({ data }: StreamMessageEvent) => {
+    received = Buffer.concat([received, data.subarray()])
+    if (received.length >= nonceBytes) {
+      // What follows waits in the connection until the protected stream listens.
+      connection.pause()
+      resolve({ nonce: received.subarray(0, nonceBytes), rest: received.subarray(nonceBytes) })
+    }
+  }
+  const onClose = () => reject(new Error('the connection was closed before the private network was agreed'))
+  const onAbort = () => reject(new Error('no answer of the private network in time'))
+  const timer = setTimeout(onAbort, nonceMs)
+  connection.addEventListener('message', onMessage)
+  connection.addEventListener('close', onClose)
+  signal?.addEventListener('abort', onAbort, { once: true })
+  return promise.finally(() => {
+    clearTimeout(timer)
+    connection.removeEventListener('message', onMessage)
+    connection.removeEventListener('close', onClose)
+    signal?.removeEventListener('abort', onAbort)
+  })
+}
+
 class ProtectedStream extends AbstractMessageStream {
-  readonly #below: MessageStream
-  readonly #outgoing: KeyStream
+  readonly #connection: MessageStream
+  readonly #outgoing: Keystream
 
-  constructor(below: MessageStream, outgoing: KeyStream, incoming: KeyStream) {
-    const { log, inactivityTimeout, maxReadBufferLength, direction } = below
-    super({ log, inactivityTimeout, maxReadBufferLength, direction })
-    this.#below = below
+  constructor(connection: MessageStream, { outgoing, incoming, rest }: { outgoing: Keystream; incoming: Keystream; rest: Uint8Array }) {
+    super({ log: connection.log.newScope('psk'), direction: connection.direction })
+    this.#connection = connection
     this.#outgoing = outgoing
-    below.addEventListener('message', ({ data }: StreamMessageEvent) => {
-      try {
-        this.onData(incoming.apply(data))
-      } catch (error) {
-        this.abort(error as Error) // only the end of the key stream, an Error
-      }
-    })
-    below.addEventListener('drain', () => this.safeDispatchEvent('drain'))
-    below.addEventListener('remoteCloseWrite', () => this.onRemoteCloseWrite())
-    below.addEventListener('close', event => {
-      if (event.error === undefined) this.onTransportClosed()
-      else if (event.local === true) this.abort(event.error)
-      else this.onRemoteReset()
-    })
+    connection.addEventListener('message', ({ data }: StreamMessageEvent) => this.onData(incoming.apply(data.subarray())))
+    connection.addEventListener('drain', () => this.safeDispatchEvent('drain'))
+    connection.addEventListener('remoteCloseWrite', () => this.onRemoteCloseWrite())
+    connection.addEventListener('close', ({ error }: StreamCloseEvent) => this.onTransportClosed(error))
+    if (rest.length > 0) this.push(incoming.apply(rest))
+    connection.resume()
   }
 
-  sendData(data: Uint8ArrayList): SendResult {
-    return { sentBytes: data.byteLength, canSendMore: this.#below.send(this.#outgoing.apply(data)) }
-  }
-
-  close(options?: AbortOptions): Promise<void> {
-    return this.#below.close(options)
+  sendData(data: { subarray(): Uint8Array; byteLength: number }): SendResult {
+    const canSendMore = this.#connection.send(this.#outgoing.apply(data.subarray()))
+    return { sentBytes: data.byteLength, canSendMore }
   }
 
   sendReset(error: Error): void {
-    this.#below.abort(error)
+    this.#connection.abort(error)
   }
 
   sendPause(): void {
-    this.#below.pause()
+    this.#connection.pause()
   }
 
   sendResume(): void {
-    this.#below.resume()
+    this.#connection.resume()
+  }
+
+  async close(options?: AbortOptions): Promise<void> {
+    await this.#connection.close(options)
   }
 }

@@ -1,0 +1,55 @@
+/** How a peer with an empty folder begins: it founds a cluster, or it joins one through any member it can reach. */
+import { createHash, randomBytes } from 'node:crypto'
+import type { Clock } from '../src/clock.ts'
+import { ClusterError, isFault, messageOf } from '../src/errors.ts'
+import type { Abortable } from '../src/lifetime.ts'
+import type { Log } from '../src/log.ts'
+import type { Multiaddr, PeerId } from '../src/types.ts'
+import type { Newcomer } from './consensus/members.ts'
+import type { Beginning } from './consensus/raft-consensus.ts'
+import type { Network } from './net/network.ts'
+
+export interface JoiningSettings {
+  readonly self: Newcomer
+  /** Members to join through; empty: found a cluster. */
+  readonly bootstrap: readonly Multiaddr[]
+  /** Found a cluster of these, each started with the same list; empty: of this peer alone. */
+  readonly initPeerset: readonly PeerId[]
+  /** Addresses of other peers, each with `/p2p/<id>`. */
+  readonly peerAddresses: readonly Multiaddr[]
+}
+
+const retryMs = 1_000
+
+export function beginning(parts: { network: Pick<Network, 'dialAny'>; clock: Clock; log: Log }, settings: JoiningSettings): Beginning {
+  const { self, bootstrap, initPeerset, peerAddresses } = settings
+  if (initPeerset.length > 0) {
+    if (!initPeerset.includes(self.id)) {
+      throw new ClusterError({ code: 'cannot_start' }, `consensus.raft.init_peerset does not list this peer (${self.id}): add it, or leave the list empty and use --bootstrap`)
+    }
+    const members = initPeerset.map(id => (id === self.id ? self : { id, name: '', addresses: peerAddresses.filter(address => address.endsWith(`/p2p/${id}`)) }))
+    // All founders must come to the same id without talking to each other.
+    const clusterId = createHash('sha256').update(initPeerset.toSorted().join()).digest('hex').slice(0, 32)
+    return { type: 'found', clusterId, members }
+  }
+  if (bootstrap.length > 0) return { type: 'join', contact: options => reachAny(parts, bootstrap, options) }
+  return { type: 'found', clusterId: randomBytes(16).toString('hex'), members: [self] }
+}
+
+/** Tries one address after the other for as long as it takes; a mistake that no waiting heals ends it. */
+async function reachAny({ network, clock, log }: { network: Pick<Network, 'dialAny'>; clock: Clock; log: Log }, addresses: readonly Multiaddr[], { signal }: Abortable): Promise<PeerId> {
+  for (let round = 0; ; round++) {
+    for (const address of addresses) {
+      try {
+        return await network.dialAny(address, { signal })
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (isFault(error, 'peer_unreachable') && /another secret|identity is not the expected/.test(error.message)) {
+          throw new ClusterError({ code: 'cannot_start' }, `cannot join: ${error.message}`, { cause: error })
+        }
+        if (round % 10 === 0) log.warn({ address, reason: messageOf(error) }, 'waiting to join')
+      }
+    }
+    await clock.sleep(retryMs, { signal })
+  }
+}

@@ -1,0 +1,209 @@
+/** One peer of the cluster: builds its parts, wires them, and hands each call to the verb that answers it. No logic of its own. */
+import { randomBytes, randomInt } from 'node:crypto'
+import { join } from 'node:path'
+import type { ClusterApi } from '../src/api.ts'
+import type { Clock } from '../src/clock.ts'
+import { ClusterError, isFault } from '../src/errors.ts'
+import { logFailures, Tasks } from '../src/lifetime.ts'
+import type { Log } from '../src/log.ts'
+import type { Multiaddr, PeerId } from '../src/types.ts'
+import type { Candidate } from './allocator.ts'
+import type { DriverSettings } from './consensus/driver.ts'
+import { RaftConsensus } from './consensus/raft-consensus.ts'
+import { Copies, holds } from './copies.ts'
+import { Informer } from './health/informer.ts'
+import { Monitor } from './health/monitor.ts'
+import type { Report } from './health/report.ts'
+import { Kubo, type KuboSettings } from './ipfs/kubo.ts'
+import { KuboTracker, type TrackerSettings } from './ipfs/tracker.ts'
+import type { Wanted } from './ipfs/tracker-api.ts'
+import { beginning, type JoiningSettings } from './joining.ts'
+import { Network, type NetworkSettings } from './net/network.ts'
+import { overview } from './overview.ts'
+import { Peers } from './peers.ts'
+import { Pins, type PinsSettings } from './pins.ts'
+import { Reporter } from './reporter.ts'
+import { openStore, type StoreSettings } from './state/open-store.ts'
+import { Pinset } from './state/pinset.ts'
+import { type KnownPeer, PinStatuses } from './status.ts'
+
+export interface PeerParts {
+  readonly clock: Clock
+  readonly log: Log
+  /** The peer cannot go on: the owner disposes it and ends the process. */
+  readonly onFatal: (error: unknown) => void
+}
+
+export interface PeerSettings {
+  readonly name: string
+  readonly version: string
+  /** Folder of the store; made if missing. */
+  readonly dataFolder: string
+  readonly store: StoreSettings
+  readonly network: Omit<NetworkSettings, 'name'>
+  readonly joining: Omit<JoiningSettings, 'self'>
+  readonly raft: DriverSettings
+  readonly kubo: KuboSettings
+  readonly tracker: TrackerSettings
+  readonly pins: PinsSettings
+  readonly informerIntervalMs: number
+  readonly reportIntervalMs: number
+  /** Between two looks for pins that have expired. */
+  readonly expiryIntervalMs: number
+}
+
+export interface Peer extends ClusterApi, AsyncDisposable {
+  readonly peerId: PeerId
+  readonly clusterId: string
+}
+
+/** @throws ClusterError `cannot_start` and others; nothing is left running then */
+export async function startPeer(parts: PeerParts, settings: PeerSettings, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<Peer> {
+  const { clock, log, onFatal } = parts
+  await using opened = new AsyncDisposableStack()
+  const self = settings.network.identity.id
+
+  const store = opened.use(await openStore(settings.dataFolder, settings.store))
+  const knownCluster = await RaftConsensus.clusterIdOf(store, self)
+  const network = opened.use(new Network({ clock, log }, { ...settings.network, name: settings.name }))
+  await network.start()
+  if (knownCluster !== undefined) {
+    network.setClusterId(knownCluster)
+    await refuseOtherCluster(network, settings.joining.bootstrap, knownCluster)
+  }
+
+  const kubo = opened.use(new Kubo(settings.kubo))
+  const pinset = new Pinset({ store })
+  await pinset.start()
+  const wanted = async function* (): AsyncIterable<Wanted> {
+    for await (const pin of pinset.list()) if (holds(self, pin)) yield pin
+  }
+  const tracker = opened.use(new KuboTracker({ kubo, store, wanted, clock, log }, settings.tracker))
+  const subscriptions = opened.use(new DisposableStack())
+  subscriptions.use(
+    pinset.onChange(changes => {
+      for (const { cid, before, after, index } of changes) {
+        if (after && holds(self, after)) tracker.want(after)
+        else if (before && holds(self, before)) tracker.release(cid, index)
+      }
+      reporter.touch()
+    })
+  )
+
+  const monitor = new Monitor({ clock })
+  const informer = opened.use(new Informer({ kubo, clock, log, onChange: () => reporter.touch() }, { intervalMs: settings.informerIntervalMs }))
+  const me = { id: self, name: settings.name, addresses: network.addresses }
+  const consensus = opened.use(
+    new RaftConsensus(
+      { store, rpc: network, machine: pinset, clock, log, onFatal, random: below => randomInt(below), origin: randomBytes(8).toString('hex') },
+      { ...settings.raft, self: me }
+    )
+  )
+  const ownReport = (): Report => ({
+    name: settings.name,
+    version: settings.version,
+    ipfsId: informer.identity.id,
+    ipfsAddresses: [...informer.identity.addresses],
+    freeBytes: informer.freeBytes,
+    kuboError: tracker.kuboError || informer.identity.error,
+    counts: tracker.counts(),
+    applied: consensus.status().applied
+  })
+  const members = () => consensus.status().members.map(({ id }) => id)
+  const reporter = opened.use(new Reporter({ rpc: network, monitor, clock, log, report: ownReport, members }, { intervalMs: settings.reportIntervalMs }))
+  const known = (peer: PeerId) => (peer === self ? { report: ownReport(), ageMs: 0 } : monitor.of(peer))
+
+  const candidates = (): Candidate[] =>
+    members().map(id => ({ id, isAlive: id === self || network.isConnected(id), freeBytes: known(id)?.report.freeBytes ?? null }))
+  const requireState = () => {
+    if (!consensus.status().isReady) throw new ClusterError({ code: 'not_ready' }, 'this peer is joining and has no state yet: ask another peer, or ask again shortly')
+  }
+  const pins = new Pins({ consensus, pinset, clock, resolve: (path, options) => kubo.resolve(path, options), candidates }, settings.pins)
+  const copies = new Copies({ rpc: network, pinset, tracker, clock })
+  const knownPeers = (): KnownPeer[] =>
+    consensus.status().members.map(({ id, name }) => {
+      const report = known(id)?.report
+      return { id, name: name || (report?.name ?? ''), ipfsId: report?.ipfsId ?? null, ipfsAddresses: report?.ipfsAddresses ?? [], isAlive: id === self || network.isConnected(id) }
+    })
+  const statuses = new PinStatuses({ self, pinset, copies, tracker, clock, members: knownPeers, requireState })
+  const peers = new Peers({
+    rpc: network,
+    status: () => consensus.status(),
+    addresses: () => network.addresses,
+    kubo: () => informer.identity,
+    name: settings.name,
+    version: settings.version
+  })
+
+  copies.start()
+  peers.start()
+  informer.start()
+  subscriptions.use(
+    consensus.onChange(({ role, leader, term, isReady }) => {
+      log.info({ role, leader, term, isReady }, 'consensus changed')
+      reporter.touch()
+    })
+  )
+  await consensus.start(beginning({ network, clock, log }, { ...settings.joining, self: me }), { signal })
+  network.setClusterId(consensus.status().clusterId)
+  reporter.start()
+  tracker.start()
+  const tasks = opened.use(new Tasks(logFailures(log)))
+  tasks.run('expiry', async stop => {
+    for (;;) {
+      await clock.sleep(settings.expiryIntervalMs, { signal: stop })
+      if (consensus.status().role !== 'leader') continue
+      const gone = await pins.expire({ signal: stop })
+      if (gone > 0) log.info({ pins: gone }, 'expired pins removed')
+    }
+  })
+
+  const owned = opened.move()
+  return {
+    peerId: self,
+    clusterId: consensus.status().clusterId,
+    id: async () => peers.own(),
+    version: async () => settings.version,
+    peers: options => peers.all(options),
+    pin: (target, options) => pins.pin(target, options),
+    unpin: (target, options) => pins.unpin(target, options),
+    async allocation(cid) {
+      requireState()
+      const pin = await pinset.get(cid)
+      if (pin === undefined) throw new ClusterError({ code: 'not_pinned', cid }, 'pin is not part of the pinset')
+      return pin
+    },
+    async *allocations({ types, signal } = {}) {
+      requireState()
+      for await (const pin of pinset.list()) {
+        signal?.throwIfAborted()
+        if (types === undefined || types.includes(pin.type)) yield pin
+      }
+    },
+    status: (cid, options) => statuses.one(cid, options),
+    statuses: options => statuses.many(options),
+    follow: (cid, options) => statuses.follow(cid, options),
+    overview: async () =>
+      overview({ self, status: () => consensus.status(), isConnected: peer => network.isConnected(peer), known, pins: () => pinset.count }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync()
+  }
+}
+
+/** A folder that has a cluster keeps it, and a bootstrap address is then of no use; but one of another cluster is a mistake worth a sentence. */
+async function refuseOtherCluster(network: Network, bootstrap: readonly Multiaddr[], own: string): Promise<void> {
+  for (const address of bootstrap) {
+    try {
+      const peer = await network.dialAny(address, { signal: AbortSignal.timeout(2_000) })
+      await network.call(peer, 'peer/id', new Uint8Array(), { signal: AbortSignal.timeout(2_000) })
+    } catch (error) {
+      if (isFault(error, 'wrong_cluster')) {
+        throw new ClusterError(
+          { code: 'cannot_start' },
+          `the data folder belongs to cluster ${own}, but ${address} is a member of another one: start without --bootstrap, or with an empty data folder to join there`,
+          { cause: error }
+        )
+      }
+      // Not reached, or does not know us yet: the members in the log are dialled anyway.
+    }
+  }
+}
