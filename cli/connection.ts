@@ -2,8 +2,15 @@
 import { FlotillaClient } from '../src/client.ts'
 import { environment } from '../src/environment.ts'
 
+/** What every command takes. */
+export interface CommonOptions {
+  /** Multiaddress or URL of a REST API. */
+  readonly host: string | undefined
+  readonly json: boolean
+}
+
 /** Arguments are in every process list, so a password is none. */
-export function connect({ host }: { readonly host?: string | undefined }): FlotillaClient {
+export function connect({ host }: Pick<CommonOptions, 'host'>): FlotillaClient {
   const { FLOTILLA_HOST, FLOTILLA_BASIC_AUTH } = environment()
   return new FlotillaClient({ address: host ?? (FLOTILLA_HOST || '/ip4/127.0.0.1/tcp/9094'), basicAuth: FLOTILLA_BASIC_AUTH || undefined })
 }

@@ -1,7 +1,6 @@
 /** `flotilla health`: for scripts and monitors; silent luck, loud trouble. */
 import type { CommandModule } from 'yargs'
-import { connect } from './connection.ts'
-import type { CommonOptions } from './main.ts'
+import { type CommonOptions, connect } from './connection.ts'
 import { Failed, printJson, printLine } from './output.ts'
 
 export const healthCommand: CommandModule<CommonOptions, CommonOptions> = {

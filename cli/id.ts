@@ -2,8 +2,7 @@
 import type { CommandModule } from 'yargs'
 import type { PeerInfo } from '../src/types.ts'
 import { peerInfoToJson } from '../src/wire.ts'
-import { connect } from './connection.ts'
-import type { CommonOptions } from './main.ts'
+import { type CommonOptions, connect } from './connection.ts'
 import { counted, printJson, printLine } from './output.ts'
 
 export const idCommand: CommandModule<CommonOptions, CommonOptions> = {

@@ -6,13 +6,8 @@ import { readFile } from 'node:fs/promises'
 import type { Argv, CommandModule } from 'yargs'
 import yargs from 'yargs'
 import { ClusterError, messageOf } from '../src/errors.ts'
+import type { CommonOptions } from './connection.ts'
 import { Failed } from './output.ts'
-
-/** What commands share; each module's own options come on top. */
-export interface CommonOptions {
-  readonly host: string | undefined
-  readonly json: boolean
-}
 
 /** @param words the arguments behind the name of the program */
 export async function main(words: readonly string[]): Promise<void> {
@@ -67,7 +62,7 @@ function parser(words: readonly string[], version: string) {
       .strictCommands()
       .strictOptions()
       .version(version)
-      .wrap(Math.min(100, process.stdout.columns ?? 80))
+      .wrap(Math.min(100, process.stdout.columns || 80))
       // A mistake is thrown, and told in one sentence by `main`.
       .fail((message, error) => {
         throw error ?? Object.assign(new Error(message), { name: 'YError' })

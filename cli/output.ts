@@ -74,7 +74,7 @@ export class ProgressLine implements Disposable {
   show(text: string): void {
     if (!this.#isShown) return
     this.#isDirty = true
-    process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`)
+    process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`)
   }
 
   [Symbol.dispose](): void {

@@ -1,9 +1,8 @@
 /** `flotilla peers ls`: every member, those that do not answer last. */
 import type { CommandModule } from 'yargs'
 import { peerInfoToJson } from '../src/wire.ts'
-import { connect } from './connection.ts'
+import { type CommonOptions, connect } from './connection.ts'
 import { describePeer } from './id.ts'
-import type { CommonOptions } from './main.ts'
 import { printJson, printLine } from './output.ts'
 
 const listCommand: CommandModule<CommonOptions, CommonOptions> = {

@@ -6,8 +6,7 @@ import { parseCid, parseDuration, parseTarget } from '../src/codec.ts'
 import { ClusterError } from '../src/errors.ts'
 import type { Pin, PinOptions, PinProgress } from '../src/types.ts'
 import { pinToJson } from '../src/wire.ts'
-import { connect } from './connection.ts'
-import type { CommonOptions } from './main.ts'
+import { type CommonOptions, connect } from './connection.ts'
 import { counted, momentOf, ProgressLine, printJson, printLine, sizeOf } from './output.ts'
 
 interface AddOptions extends CommonOptions {

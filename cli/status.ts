@@ -3,8 +3,7 @@ import type { CommandModule } from 'yargs'
 import { parseCid } from '../src/codec.ts'
 import type { Overview, PeerHealth, PeerStatus, PinStatus } from '../src/types.ts'
 import { overviewToJson, pinStatusToJson } from '../src/wire.ts'
-import { connect } from './connection.ts'
-import type { CommonOptions } from './main.ts'
+import { type CommonOptions, connect } from './connection.ts'
 import { counted, momentOf, printJson, printLine, roughly, sizeOf, tableOf } from './output.ts'
 
 interface StatusOptions extends CommonOptions {

@@ -1,8 +1,7 @@
 /** `flotilla version`: of the peer that answers; `--version` is that of the program itself. */
 import type { CommandModule } from 'yargs'
 import { versionToJson } from '../src/wire.ts'
-import { connect } from './connection.ts'
-import type { CommonOptions } from './main.ts'
+import { type CommonOptions, connect } from './connection.ts'
 import { printJson, printLine } from './output.ts'
 
 export const versionCommand: CommandModule<CommonOptions, CommonOptions> = {

@@ -21,7 +21,7 @@ export async function listen(server: Server, multiaddr: string, settingName: str
   const address = socketAddressOf(multiaddr)
   await new Promise<void>((resolve, reject) => {
     const refuse = (error: NodeJS.ErrnoException) => {
-      const message = `cannot listen on ${multiaddr}: ${reasonOf(error)}; the setting is ${settingName}`
+      const message = `cannot listen on ${multiaddr}: ${reasonOf(error, 'path' in address)}; the setting is ${settingName}`
       reject(new ClusterError({ code: 'cannot_start' }, message, { cause: error }))
     }
     server.once('error', refuse)
@@ -41,10 +41,10 @@ export async function listen(server: Server, multiaddr: string, settingName: str
   return multiaddr.replace(/\/tcp\/\d+/, `/tcp/${bound.port}`)
 }
 
-function reasonOf(error: NodeJS.ErrnoException): string {
+function reasonOf(error: NodeJS.ErrnoException, isSocketFile: boolean): string {
   switch (error.code) {
     case 'EADDRINUSE':
-      return 'another program uses it'
+      return isSocketFile ? 'another program uses it, or has left the file behind' : 'another program uses it'
     case 'EACCES':
       return 'permission denied'
     case 'EADDRNOTAVAIL':

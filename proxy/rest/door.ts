@@ -77,6 +77,8 @@ class RestDoor implements Door {
       const server = this.#createServer()
       this.#addresses.push(await listen(server, address, 'api.restapi.http_listen_multiaddress'))
       this.#servers.push(server)
+      // Out of file descriptors, say: the connections there are go on.
+      server.on('error', error => this.#log.error({ err: error }, 'REST door cannot accept a connection'))
     }
     this.#log.info({ addresses: this.#addresses }, 'REST door open')
   }

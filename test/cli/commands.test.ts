@@ -1,12 +1,14 @@
 /** The client commands as a user runs them: a process, its two outputs and its exit code. */
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { MemoryCluster, memoryPeers } from '../support/memory-cluster.ts'
 import { openTestDoor, testCid } from '../support/rest.ts'
-import { until } from '../support/stream.ts'
+import { until } from '../support/until.ts'
 
 const bin = fileURLToPath(new URL('../../cli/bin.js', import.meta.url))
 const cid = testCid(1)
@@ -130,15 +132,28 @@ test('help names every command and ends well', async () => {
   }
 })
 
-test('a signal reaches the command through the launcher', async () => {
-  const cluster = new MemoryCluster()
-  await using door = await openTestDoor(cluster)
-  cluster.held.add(cid)
-  const child = spawn(process.execPath, [bin, 'pin', 'add', '--wait', cid, '--host', door.url], { stdio: 'ignore' })
-  await until(() => cluster.openStreams === 1)
-  child.kill('SIGTERM')
-  await once(child, 'exit')
-  await until(() => cluster.openStreams === 0)
+suite('under a Node that is too old', () => {
+  const oldNode = findOldNode()
+  const skip = oldNode === undefined && 'no Node before 22.19 on the PATH'
+
+  test('the launcher finds the one of the checkout, and passes on words, outputs and exit code', { skip }, async () => {
+    await using door = await openTestDoor(new MemoryCluster())
+    const host = ['--host', door.url]
+    assert.deepEqual(await start(['version', ...host], {}, oldNode), { code: 0, out: '0.1.0\n', err: '' })
+    assert.deepEqual(await start(['fly'], {}, oldNode), { code: 2, out: '', err: 'flotilla: Unknown command: fly\n' })
+  })
+
+  test('a signal goes through the launcher to the command', { skip }, async () => {
+    const cluster = new MemoryCluster()
+    await using door = await openTestDoor(cluster)
+    cluster.held.add(cid)
+    const child = spawn(oldNode ?? '', [bin, 'pin', 'add', '--wait', cid, '--host', door.url], { stdio: 'ignore' })
+    await until('the command follows the pin', () => cluster.openStreams === 1)
+    child.kill('SIGTERM')
+    const [code] = await once(child, 'exit')
+    assert.equal(code, 128 + 15)
+    await until('the command is gone', () => cluster.openStreams === 0)
+  })
 })
 
 test('a reader that leaves early is no failure', async () => {
@@ -159,11 +174,19 @@ function runner(url: string): (...words: string[]) => Promise<Outcome> {
   return (...words) => start([...words, '--host', url])
 }
 
-function start(words: readonly string[], variables: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+function start(words: readonly string[], variables: Readonly<Record<string, string>> = {}, node = process.execPath): Promise<Outcome> {
   return new Promise(resolve => {
     const env = { PATH: process.env.PATH ?? '', ...variables }
-    execFile(process.execPath, [bin, ...words], { env }, (error, out, err) => {
+    execFile(node, [bin, ...words], { env }, (error, out, err) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err })
     })
+  })
+}
+
+function findOldNode(): string | undefined {
+  const candidates = (process.env.PATH ?? '').split(':').map(folder => join(folder, 'node'))
+  return candidates.filter(existsSync).find(node => {
+    const [major = 0, minor = 0] = execFileSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' }).split('.').map(Number)
+    return major < 22 || (major === 22 && minor < 19)
   })
 }

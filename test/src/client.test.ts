@@ -13,7 +13,8 @@ import type { IpfsPath } from '../../src/types.ts'
 import { clusterApiSuite } from '../support/cluster-api-suite.ts'
 import { ipnsTarget, MemoryCluster, memoryPeers } from '../support/memory-cluster.ts'
 import { openTestDoor, type TestDoor, testCid } from '../support/rest.ts'
-import { collect, until } from '../support/stream.ts'
+import { collect } from '../support/stream.ts'
+import { until } from '../support/until.ts'
 
 const cid = testCid(1)
 let seed = 100
@@ -82,7 +83,7 @@ test('leaving a stream early ends it at the peer too', async () => {
     assert.equal(progress.done, false)
     break
   }
-  await until(() => subject.cluster.openStreams === 0)
+  await until('the stream is closed', () => subject.cluster.openStreams === 0)
 })
 
 test('aborting a stream rejects with the reason and ends it at the peer', async () => {
@@ -97,7 +98,7 @@ test('aborting a stream rejects with the reason and ends it at the peer', async 
     },
     error => error === reason
   )
-  await until(() => subject.cluster.openStreams === 0)
+  await until('the stream is closed', () => subject.cluster.openStreams === 0)
 })
 
 test('a followed pin tells of changes until it is done', async () => {

@@ -8,7 +8,7 @@ import { defaultCors } from '../../../proxy/rest/cors.ts'
 import { ClusterError } from '../../../src/errors.ts'
 import { MemoryCluster, memoryPeers } from '../../support/memory-cluster.ts'
 import { openTestDoor, testCid } from '../../support/rest.ts'
-import { until } from '../../support/stream.ts'
+import { until } from '../../support/until.ts'
 
 const cid = testCid(1)
 
@@ -177,17 +177,17 @@ suite('streams', () => {
     const socket = connect(Number(new URL(door.url).port), '127.0.0.1')
     socket.pause()
     socket.write('GET /allocations HTTP/1.1\r\nHost: x\r\n\r\n')
-    await until(() => sent > 0)
+    await until('something is sent', () => sent > 0)
     // What the kernel takes for a client that does not read is some megabytes; then nothing moves any more.
     let before = -1
-    await until(() => {
+    await until('nothing moves', () => {
       const isStill = before === sent
       before = sent
       return isStill
     })
     assert.ok(sent < 50_000, `${sent} items for nobody`)
     socket.destroy()
-    await until(() => !isOpen)
+    await until('the stream is closed', () => !isOpen)
   })
 })
 
@@ -210,7 +210,7 @@ suite('authentication', () => {
   test('never shows a password in the log', async () => {
     await using door = await openTestDoor(new MemoryCluster(), { basicAuth })
     await (await fetch(`${door.url}/id`, { headers: login('ann:hunter2') })).text()
-    await until(() => door.logged.some(line => line.includes('/id')))
+    await until('the request is logged', () => door.logged.some(line => line.includes('/id')))
     const log = door.logged.join('')
     assert.ok(!log.includes('hunter2') && !log.includes(Buffer.from('ann:hunter2').toString('base64')))
   })
@@ -281,7 +281,7 @@ suite('opening and closing', () => {
     const answer = await fetch(`${door.url}/pins/${cid}/progress`)
     await door[Symbol.asyncDispose]()
     await assert.rejects(answer.text())
-    await until(() => cluster.openStreams === 0)
+    await until('the stream is closed', () => cluster.openStreams === 0)
   })
 
   test('a client that leaves ends the call behind it', async () => {
@@ -298,9 +298,9 @@ suite('opening and closing', () => {
     const call = request(`${door.url}/pins/${cid}`, { method: 'POST' }).on('error', () => {})
     call.end()
     await once(call, 'finish')
-    await until(() => door.logged.length > 0)
+    await until('the call has arrived', () => door.logged.length > 0)
     call.destroy()
-    await until(() => reason instanceof Error)
+    await until('the call is aborted', () => reason instanceof Error)
     assert.ok(!door.logged.some(line => line.includes('request failed')))
   })
 })

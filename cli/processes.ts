@@ -1,0 +1,82 @@
+/** Child processes of `flotilla up`: started with a log file and a `pid` file, stopped in time, reported when they die by themselves. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export interface ChildWish {
+  readonly name: string
+  readonly folder: string
+  readonly command: string
+  readonly words: readonly string[]
+  readonly variables: Readonly<Record<string, string | undefined>>
+  /** A daemon of ours writes its own `pid` file. */
+  readonly writesPid: boolean
+  readonly onDeath: (death: { readonly name: string; readonly how: string; readonly lastLines: string }) => void
+}
+
+export class Child {
+  readonly name: string
+  readonly #process: ChildProcess
+  readonly #folder: string
+  readonly #writesPid: boolean
+  readonly #ended: Promise<void>
+  #isStopping = false
+
+  private constructor(wish: ChildWish, child: ChildProcess) {
+    this.name = wish.name
+    this.#process = child
+    this.#folder = wish.folder
+    this.#writesPid = wish.writesPid
+    this.#ended = new Promise(resolve => {
+      child.on('error', () => resolve())
+      child.on('exit', (code, signal) => {
+        resolve()
+        if (!this.#isStopping) void this.#report(wish, signal ? `by signal ${signal}` : `with exit code ${code}`)
+      })
+    })
+  }
+
+  static async start(wish: ChildWish): Promise<Child> {
+    const log = openSync(join(wish.folder, 'log'), 'a', 0o600)
+    try {
+      // A group of its own: Ctrl-C in a terminal reaches only `up`, which then stops everything in order.
+      const child = spawn(wish.command, wish.words, { env: wish.variables as NodeJS.ProcessEnv, stdio: ['ignore', log, log], detached: true })
+      const started = new Child(wish, child)
+      if (child.pid !== undefined && !wish.writesPid) await writeFile(join(wish.folder, 'pid'), `${child.pid}\n`)
+      return started
+    } finally {
+      closeSync(log)
+    }
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0
+  }
+
+  get isRunning(): boolean {
+    return this.#process.exitCode === null && this.#process.signalCode === null && this.#process.pid !== undefined
+  }
+
+  /** SIGTERM, and SIGKILL after `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isStopping = true
+    if (this.isRunning) {
+      this.#process.kill('SIGTERM')
+      const cut = setTimeout(() => this.#process.kill('SIGKILL'), graceMs)
+      await this.#ended
+      clearTimeout(cut)
+    }
+    if (!this.#writesPid) await rm(join(this.#folder, 'pid'), { force: true })
+  }
+
+  kill(): void {
+    this.#isStopping = true
+    this.#process.kill('SIGKILL')
+  }
+
+  async #report({ name, folder, onDeath }: ChildWish, how: string): Promise<void> {
+    const log = await readFile(join(folder, 'log'), 'utf8').catch(() => '')
+    onDeath({ name, how, lastLines: log.trimEnd().split('\n').slice(-3).join('\n') })
+  }
+}

@@ -1,0 +1,30 @@
+/** Opens what clients reach: the REST API and the Kubo door. All or none. */
+import type { ClusterApi } from '../src/api.ts'
+import type { Log } from '../src/log.ts'
+import { type Door } from './http/server.ts'
+import { type KuboDoorSettings, openKuboDoor } from './kubo/door.ts'
+import { openRestDoor, type RestSettings } from './rest/door.ts'
+
+export type { CorsSettings } from './rest/cors.ts'
+export { defaultCors } from './rest/cors.ts'
+export type { WaitFor } from './kubo/door.ts'
+
+export interface DoorsSettings {
+  readonly rest: RestSettings
+  readonly kubo: KuboDoorSettings
+}
+
+export interface Doors extends AsyncDisposable {
+  /** Multiaddresses with their real ports. */
+  readonly rest: readonly string[]
+  readonly kubo: readonly string[]
+}
+
+/** @throws ClusterError `cannot_start` where one cannot listen; nothing is left open then */
+export async function openDoors(parts: { api: ClusterApi; log: Log }, settings: DoorsSettings): Promise<Doors> {
+  await using opened = new AsyncDisposableStack()
+  const rest: Door = opened.use(await openRestDoor(parts, settings.rest))
+  const kubo: Door = opened.use(await openKuboDoor(parts, settings.kubo))
+  const owned = opened.move()
+  return { rest: rest.addresses, kubo: kubo.addresses, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
