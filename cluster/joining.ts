@@ -19,7 +19,7 @@ export interface JoiningSettings {
   readonly peerAddresses: readonly Multiaddr[]
 }
 
-const retryMs = 1_000
+const retryMs = 500
 
 export function beginning(parts: { network: Pick<Network, 'dialAny'>; clock: Clock; log: Log }, settings: JoiningSettings): Beginning {
   const { self, bootstrap, initPeerset, peerAddresses } = settings
@@ -32,22 +32,22 @@ export function beginning(parts: { network: Pick<Network, 'dialAny'>; clock: Clo
     const clusterId = createHash('sha256').update(initPeerset.toSorted().join()).digest('hex').slice(0, 32)
     return { type: 'found', clusterId, members }
   }
-  if (bootstrap.length > 0) return { type: 'join', contact: options => reachAny(parts, bootstrap, options) }
+  if (bootstrap.length > 0) return { type: 'join', contacts: options => reach(parts, bootstrap, options) }
   return { type: 'found', clusterId: randomBytes(16).toString('hex'), members: [self] }
 }
 
-/** Tries one address after the other for as long as it takes; a mistake that no waiting heals ends it. */
-async function reachAny({ network, clock, log }: { network: Pick<Network, 'dialAny'>; clock: Clock; log: Log }, addresses: readonly Multiaddr[], { signal }: Abortable): Promise<PeerId> {
+/** Whoever answers at the addresses, one after the other, round after round; a mistake that no waiting heals ends it. */
+async function* reach({ network, clock, log }: { network: Pick<Network, 'dialAny'>; clock: Clock; log: Log }, addresses: readonly Multiaddr[], { signal }: Abortable): AsyncIterable<PeerId> {
   for (let round = 0; ; round++) {
     for (const address of addresses) {
       try {
-        return await network.dialAny(address, { signal })
+        yield await network.dialAny(address, { signal })
       } catch (error) {
         signal?.throwIfAborted()
         if (isFault(error, 'peer_unreachable') && /another secret|identity is not the expected/.test(error.message)) {
           throw new ClusterError({ code: 'cannot_start' }, `cannot join: ${error.message}`, { cause: error })
         }
-        if (round % 10 === 0) log.warn({ address, reason: messageOf(error) }, 'waiting to join')
+        if (round % 20 === 0) log.warn({ address, reason: messageOf(error) }, 'waiting to join')
       }
     }
     await clock.sleep(retryMs, { signal })

@@ -16,7 +16,7 @@ import type { Configuration, Refusal } from '../raft/types.ts'
 import type { Store } from '../state/store.ts'
 import type { Consensus, ConsensusStatus, Proposed, StateMachine } from './consensus.ts'
 import { Driver, type DriverSettings } from './driver.ts'
-import { decodeNewcomer, decodeWelcome, encodeNewcomer, encodeWelcome, type Newcomer, toMember, withNewcomer, withVoter } from './members.ts'
+import { decodeNewcomer, decodeWelcome, encodeNewcomer, encodeWelcome, type Newcomer, toMember, type Welcome, withNewcomer, withVoter } from './members.ts'
 import { LogStorage } from './storage.ts'
 
 export interface RaftConsensusParts {
@@ -41,8 +41,8 @@ export type RaftConsensusSettings = DriverSettings & {
 export type Beginning =
   /** These peers, all voters, all started with the same list. */
   | { readonly type: 'found'; readonly clusterId: string; readonly members: readonly Newcomer[] }
-  /** Ask any of these members; each may be a peer id that is being dialled. */
-  | { readonly type: 'join'; readonly contact: (options: Abortable) => Promise<PeerId> }
+  /** Ask these, one after the other and again, until one of them is a member that lets this peer in. Without end; paced by whoever makes it. */
+  | { readonly type: 'join'; readonly contacts: (options: Abortable) => AsyncIterable<PeerId> }
 
 const methods = { propose: 'consensus/propose', join: 'consensus/join', renew: 'consensus/renew', promote: 'consensus/promote' } as const
 const proposalList = z.array(z.custom<Uint8Array>(value => value instanceof Uint8Array))
@@ -148,11 +148,25 @@ export class RaftConsensus implements Consensus {
       await this.#storage.found({ clusterId, nodeId }, configuration, { isReady: true, present: configuration })
       return clusterId
     }
-    const contact = await beginning.contact({ signal })
-    const welcome = decodeWelcome(await this.#parts.rpc.call(contact, methods.join, encodeNewcomer(this.#settings.self), { signal: deadline(changeMs, signal) }))
+    const { contact, welcome } = await this.#askToJoin(beginning.contacts({ signal }), { signal })
     await this.#storage.found({ clusterId: welcome.clusterId, nodeId }, welcome.founding, { isReady: false, present: welcome.present })
     this.#parts.log.info({ cluster: welcome.clusterId, through: contact, members: welcome.present.members.length }, 'joined')
     return welcome.clusterId
+  }
+
+  async #askToJoin(contacts: AsyncIterable<PeerId>, { signal }: Abortable): Promise<{ contact: PeerId; welcome: Welcome }> {
+    for await (const contact of contacts) {
+      try {
+        const answer = await this.#parts.rpc.call(contact, methods.join, encodeNewcomer(this.#settings.self), { signal: deadline(changeMs, signal) })
+        return { contact, welcome: decodeWelcome(answer) }
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (isFault(error, 'wrong_cluster')) throw error
+        // It may be joining itself, or have no leader: neither lasts.
+        this.#parts.log.info({ peer: contact, reason: messageOf(error) }, 'not let in yet')
+      }
+    }
+    throw new ClusterError({ code: 'cannot_start' }, 'there is nobody to join')
   }
 
   // ---- serving other peers ----

@@ -54,7 +54,12 @@ export class TestPeers implements AsyncDisposable {
   }
 
   join(through: number): Beginning {
-    return { type: 'join', contact: async () => peerId(through) }
+    return {
+      type: 'join',
+      async *contacts() {
+        for (;;) yield peerId(through)
+      }
+    }
   }
 
   async start(number: number, beginning: Beginning, { store, signal }: { store?: Store; signal?: AbortSignal } = {}): Promise<TestPeer> {
