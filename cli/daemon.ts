@@ -2,8 +2,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CommandModule } from 'yargs'
-import { startPeer } from '../cluster/peer.ts'
 import { loadIdentity } from '../cluster/net/identity.ts'
+import { startPeer } from '../cluster/peer.ts'
 import { defaultCors, openDoors } from '../proxy/doors.ts'
 import { systemClock } from '../src/clock.ts'
 import { parseMultiaddr } from '../src/codec.ts'
@@ -13,8 +13,8 @@ import { ClusterError, messageOf } from '../src/errors.ts'
 import { aborted } from '../src/lifetime.ts'
 import { type Log, openLog } from '../src/log.ts'
 import { lockFolder } from './lock.ts'
-import { ownVersion } from './own-version.ts'
 import { Failed } from './output.ts'
+import { ownVersion } from './own-version.ts'
 
 interface DaemonOptions {
   readonly bootstrap?: readonly string[]
@@ -55,7 +55,11 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly string[] }): Promi
   await using _lock = await lockFolder(folder)
   await mkdir(join(folder, 'data'), { recursive: true, mode: 0o700 })
   try {
-    await using peer = await startPeer({ clock: systemClock, log: log as unknown as Log, onFatal }, peerSettings(config, { folder, identity, bootstrap }), { signal: stop.signal })
+    await using peer = await startPeer(
+      { clock: systemClock, log: log as unknown as Log, onFatal },
+      peerSettings(config, { folder, identity, bootstrap }),
+      { signal: stop.signal }
+    )
     await using doors = await openDoors({ api: peer, log: log as unknown as Log }, doorSettings(config))
     log.info({ peer: peer.peerId, cluster: peer.clusterId, rest: doors.rest, kubo: doors.kubo }, 'ready')
     await aborted(stop.signal)
@@ -71,7 +75,10 @@ type PeerSettings = Parameters<typeof startPeer>[1]
 
 const tickMs = 25
 
-function peerSettings(config: Config, { folder, identity, bootstrap }: { folder: string; identity: PeerSettings['network']['identity']; bootstrap: readonly string[] }): PeerSettings {
+function peerSettings(
+  config: Config,
+  { folder, identity, bootstrap }: { folder: string; identity: PeerSettings['network']['identity']; bootstrap: readonly string[] }
+): PeerSettings {
   const secret = config['cluster.secret']
   const electionMs = config['consensus.raft.heartbeat_timeout']
   return {
@@ -141,6 +148,10 @@ function doorSettings(config: Config): Parameters<typeof openDoors>[1] {
 
 function first(addresses: readonly string[], name: string): string {
   const [address] = addresses
-  if (address === undefined) throw new ClusterError({ code: 'cannot_start' }, `${name} is empty: expected the address of Kubo's API, such as /ip4/127.0.0.1/tcp/5001`)
+  if (address === undefined)
+    throw new ClusterError(
+      { code: 'cannot_start' },
+      `${name} is empty: expected the address of Kubo's API, such as /ip4/127.0.0.1/tcp/5001`
+    )
   return address
 }

@@ -24,7 +24,9 @@ export const initCommand: CommandModule<object, InitOptions> = {
   } as never,
   handler: async ({ json, force, peers }) => {
     const folder = peerFolder()
-    const { id, isNewIdentity } = await initFolder(folder, fromEnvironment({ 'cluster.peer_addresses': peers.map(parseMultiaddr) }), { force })
+    const { id, isNewIdentity } = await initFolder(folder, fromEnvironment({ 'cluster.peer_addresses': peers.map(parseMultiaddr) }), {
+      force
+    })
     if (json) process.stdout.write(`${JSON.stringify({ folder, id, config: join(folder, 'service.json') })}\n`)
     else {
       process.stdout.write(`configuration written to ${join(folder, 'service.json')}\n`)
@@ -35,7 +37,11 @@ export const initCommand: CommandModule<object, InitOptions> = {
 }
 
 /** @throws ClusterError `cannot_start` where there is a configuration already and `force` is not set; nothing is changed then */
-export async function initFolder(folder: string, changes: Partial<Config>, { force }: { force: boolean }): Promise<{ id: PeerId; isNewIdentity: boolean }> {
+export async function initFolder(
+  folder: string,
+  changes: Partial<Config>,
+  { force }: { force: boolean }
+): Promise<{ id: PeerId; isNewIdentity: boolean }> {
   const file = join(folder, 'service.json')
   const identityFile = join(folder, 'identity.json')
   try {
@@ -48,7 +54,11 @@ export async function initFolder(folder: string, changes: Partial<Config>, { for
   } catch (error) {
     if (error instanceof ClusterError) throw error
     const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST'
-    throw new ClusterError({ code: 'cannot_start' }, isThere ? `${file} exists already: --force overwrites it` : `${folder} cannot be written: ${messageOf(error)}`, { cause: error })
+    throw new ClusterError(
+      { code: 'cannot_start' },
+      isThere ? `${file} exists already: --force overwrites it` : `${folder} cannot be written: ${messageOf(error)}`,
+      { cause: error }
+    )
   }
 }
 
@@ -56,7 +66,9 @@ export async function initFolder(folder: string, changes: Partial<Config>, { for
 function fromEnvironment(changes: Partial<Config>): Partial<Config> {
   const variables = environment()
   const { config } = parseConfig('{}', { file: 'the environment', variables })
-  const named = Object.entries(rows).flatMap(([name, { env }]) => (variables[env] === undefined ? [] : [[name, config[name as keyof Config]]]))
+  const named = Object.entries(rows).flatMap(([name, { env }]) =>
+    variables[env] === undefined ? [] : [[name, config[name as keyof Config]]]
+  )
   return { ...changes, ...Object.fromEntries(named) }
 }
 

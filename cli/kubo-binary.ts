@@ -37,7 +37,10 @@ export async function ensureKubo({ explicit, say, signal }: KuboWish): Promise<s
   if (await works(cached, { signal })) return cached
   await mkdir(cache, { recursive: true })
   const failures: string[] = []
-  for (const [way, get] of [['npm package kubo', fromNpm], ['go build', fromGo]] as const) {
+  for (const [way, get] of [
+    ['npm package kubo', fromNpm],
+    ['go build', fromGo]
+  ] as const) {
     signal?.throwIfAborted()
     const folder = await mkdtemp(join(tmpdir(), 'flotilla-kubo-'))
     try {
@@ -57,7 +60,9 @@ export async function ensureKubo({ explicit, say, signal }: KuboWish): Promise<s
       await rm(folder, { recursive: true, force: true })
     }
   }
-  throw cannotStart(`no Kubo to be had (${failures.join('; ')}): install it so that "ipfs" is on PATH, or name it by --ipfs PATH or KUBO_BIN, or install Go 1.26`)
+  throw cannotStart(
+    `no Kubo to be had (${failures.join('; ')}): install it so that "ipfs" is on PATH, or name it by --ipfs PATH or KUBO_BIN, or install Go 1.26`
+  )
 }
 
 type Way = { say: (line: string) => void } & Abortable
@@ -65,7 +70,11 @@ type Way = { say: (line: string) => void } & Abortable
 async function fromNpm(folder: string, { say, signal }: Way): Promise<string> {
   say(`Fetching Kubo ${kuboVersion} with the npm package kubo (its installer downloads the official build) …`)
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, allowScripts: { kubo: true } }))
-  await run('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder, `kubo@${kuboVersion}`], { cwd: folder, timeoutMs: npmMs, signal })
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder, `kubo@${kuboVersion}`], {
+    cwd: folder,
+    timeoutMs: npmMs,
+    signal
+  })
   const binary = join(folder, 'node_modules', 'kubo', 'kubo', 'ipfs')
   await access(binary, constants.X_OK).catch(() => Promise.reject(new Error('its installer could not download the build')))
   return binary
@@ -79,7 +88,11 @@ async function fromGo(folder: string, { say, signal }: Way): Promise<string> {
   await writeFile(join(folder, 'tools.go'), '//go:build tools\npackage tools\nimport _ "github.com/ipfs/kubo/cmd/ipfs"\n')
   const ticker = setInterval(() => say(`… still building, ${Math.round((performance.now() - started) / 1_000)} s`), 15_000)
   try {
-    await run('go', ['build', '-mod=mod', '-o', join(folder, 'ipfs'), 'github.com/ipfs/kubo/cmd/ipfs'], { cwd: folder, timeoutMs: buildMs, signal })
+    await run('go', ['build', '-mod=mod', '-o', join(folder, 'ipfs'), 'github.com/ipfs/kubo/cmd/ipfs'], {
+      cwd: folder,
+      timeoutMs: buildMs,
+      signal
+    })
   } finally {
     clearInterval(ticker)
   }
@@ -97,7 +110,11 @@ async function works(file: string, { signal }: Abortable): Promise<boolean> {
 }
 
 /** @returns what it printed @throws Error with the last line it printed to its error stream */
-function run(command: string, words: readonly string[], { cwd, timeoutMs, signal }: { cwd?: string; timeoutMs: number } & Abortable): Promise<string> {
+function run(
+  command: string,
+  words: readonly string[],
+  { cwd, timeoutMs, signal }: { cwd?: string; timeoutMs: number } & Abortable
+): Promise<string> {
   const limit = signal ? AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) : AbortSignal.timeout(timeoutMs)
   return new Promise((resolve, reject) => {
     const child = spawn(command, words, { cwd, signal: limit, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -105,8 +122,18 @@ function run(command: string, words: readonly string[], { cwd, timeoutMs, signal
     let complaint = ''
     child.stdout.on('data', chunk => (output += chunk))
     child.stderr.on('data', chunk => (complaint = (complaint + chunk).slice(-4_000)))
-    child.on('error', error => reject((error as NodeJS.ErrnoException).code === 'ENOENT' ? new Error(`${command} is not installed`) : limit.aborted ? new Error('took too long') : error))
-    child.on('close', code => (code === 0 ? resolve(output) : reject(new Error(complaint.trim().split('\n').at(-1) || `${command} ended with ${code}`))))
+    child.on('error', error =>
+      reject(
+        (error as NodeJS.ErrnoException).code === 'ENOENT'
+          ? new Error(`${command} is not installed`)
+          : limit.aborted
+            ? new Error('took too long')
+            : error
+      )
+    )
+    child.on('close', code =>
+      code === 0 ? resolve(output) : reject(new Error(complaint.trim().split('\n').at(-1) || `${command} ended with ${code}`))
+    )
   })
 }
 

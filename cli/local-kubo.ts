@@ -23,7 +23,12 @@ export async function prepareKubo(binary: string, folder: string, { rpc, gateway
   )
   if (isNew) await run(binary, ['init', '--profile', 'test'], { env: { ...environment(), IPFS_PATH: folder } as NodeJS.ProcessEnv })
   const config = JSON.parse(await readFile(file, 'utf8')) as Record<string, Record<string, unknown>>
-  config.Addresses = { ...config.Addresses, API: `/ip4/127.0.0.1/tcp/${rpc}`, Gateway: `/ip4/127.0.0.1/tcp/${gateway}`, Swarm: [`/ip4/127.0.0.1/tcp/${swarm}`] }
+  config.Addresses = {
+    ...config.Addresses,
+    API: `/ip4/127.0.0.1/tcp/${rpc}`,
+    Gateway: `/ip4/127.0.0.1/tcp/${gateway}`,
+    Swarm: [`/ip4/127.0.0.1/tcp/${swarm}`]
+  }
   config.Bootstrap = [] as never
   config.Routing = { ...config.Routing, Type: 'none' }
   config.AutoConf = { ...config.AutoConf, Enabled: false }
@@ -52,13 +57,18 @@ export async function kuboIsUp(rpc: number, signal: AbortSignal): Promise<string
 }
 
 /** Keeps them connected, also after a restart of one: Kubo dials its `Peering` peers by itself. */
-export async function connectKubos(kubos: readonly { readonly id: string; readonly rpc: number; readonly swarm: number }[], signal: AbortSignal): Promise<void> {
+export async function connectKubos(
+  kubos: readonly { readonly id: string; readonly rpc: number; readonly swarm: number }[],
+  signal: AbortSignal
+): Promise<void> {
   for (const one of kubos) {
     for (const other of kubos) {
       if (one === other) continue
       const address = `/ip4/127.0.0.1/tcp/${other.swarm}/p2p/${other.id}`
       await fetch(`http://127.0.0.1:${one.rpc}/api/v0/swarm/peering/add?arg=${encodeURIComponent(address)}`, { method: 'POST', signal })
-      await fetch(`http://127.0.0.1:${one.rpc}/api/v0/swarm/connect?arg=${encodeURIComponent(address)}`, { method: 'POST', signal }).catch(() => {})
+      await fetch(`http://127.0.0.1:${one.rpc}/api/v0/swarm/connect?arg=${encodeURIComponent(address)}`, { method: 'POST', signal }).catch(
+        () => {}
+      )
     }
   }
 }

@@ -14,7 +14,14 @@ export async function lockFolder(folder: string): Promise<AsyncDisposable> {
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code
       if (code !== 'EEXIST' || attempt > 3) {
-        const reason = code === 'EROFS' ? 'the file system is read-only' : code === 'EACCES' ? 'permission denied' : code === 'ENOENT' ? 'the folder does not exist; run "flotilla init" first' : String(code)
+        const reason =
+          code === 'EROFS'
+            ? 'the file system is read-only'
+            : code === 'EACCES'
+              ? 'permission denied'
+              : code === 'ENOENT'
+                ? 'the folder does not exist; run "flotilla init" first'
+                : String(code)
         throw new ClusterError({ code: 'cannot_start' }, `the folder ${folder} cannot be used: ${reason}`, { cause: error })
       }
       const holder = await holderOf(folder)

@@ -2,19 +2,19 @@
  * The command line: which commands there are, what every one of them takes, and how each ends. Exit code 0 is done, 1 failed, 2 a mistake in
  * the call. A command's code is loaded when it is the one asked for.
  */
-import { readFile } from 'node:fs/promises'
 import type { Argv, CommandModule } from 'yargs'
 import yargs from 'yargs'
 import { ClusterError, messageOf } from '../src/errors.ts'
 import type { CommonOptions } from './connection.ts'
 import { Failed } from './output.ts'
+import { ownVersion } from './own-version.ts'
 
 /** @param words the arguments behind the name of the program */
 export async function main(words: readonly string[]): Promise<void> {
   endQuietlyWithoutReader()
   const isJson = words.includes('--json')
   try {
-    await parser(words, await ownVersion()).parseAsync()
+    await parser(words, ownVersion()).parseAsync()
   } catch (error) {
     if (error instanceof Failed) {
       process.exitCode = 1
@@ -113,13 +113,4 @@ function endQuietlyWithoutReader(): void {
     if (error.code !== 'EPIPE') throw error
     process.exit()
   })
-}
-
-/** Of package.json, which is one folder up, or two in the compiled package. */
-async function ownVersion(): Promise<string> {
-  for (const place of ['../package.json', '../../package.json']) {
-    const text = await readFile(new URL(place, import.meta.url), 'utf8').catch(() => undefined)
-    if (text !== undefined) return String(JSON.parse(text).version)
-  }
-  return 'unknown'
 }

@@ -41,7 +41,11 @@ export class Child {
     const log = openSync(join(wish.folder, 'log'), 'a', 0o600)
     try {
       // A group of its own: Ctrl-C in a terminal reaches only `up`, which then stops everything in order.
-      const child = spawn(wish.command, wish.words, { env: wish.variables as NodeJS.ProcessEnv, stdio: ['ignore', log, log], detached: true })
+      const child = spawn(wish.command, wish.words, {
+        env: wish.variables as NodeJS.ProcessEnv,
+        stdio: ['ignore', log, log],
+        detached: true
+      })
       const started = new Child(wish, child)
       if (child.pid !== undefined && !wish.writesPid) await writeFile(join(wish.folder, 'pid'), `${child.pid}\n`)
       return started

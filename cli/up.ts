@@ -1,7 +1,8 @@
 /** `flotilla up`: a private cluster on this machine, each peer with a Kubo of its own. A process that dies is reported, not restarted. */
-import { createServer } from 'node:net'
+
 import { randomBytes } from 'node:crypto'
 import { access, mkdir } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Table from 'cli-table3'
@@ -32,11 +33,21 @@ export const upCommand: CommandModule<object, UpOptions> = {
   builder: {
     peers: { type: 'number', default: 3, describe: 'How many peers, each with a Kubo of its own (1 to 9)' },
     dir: { type: 'string', default: '.flotilla', describe: 'Folder for everything; start again with it and all pins are there' },
-    'base-port': { type: 'number', default: 9094, describe: 'Peer k uses the ports from here + 10k: REST, Kubo door +1, libp2p +2, Kubo RPC +5, gateway +6, swarm +7' },
+    'base-port': {
+      type: 'number',
+      default: 9094,
+      describe: 'Peer k uses the ports from here + 10k: REST, Kubo door +1, libp2p +2, Kubo RPC +5, gateway +6, swarm +7'
+    },
     ipfs: { type: 'string', describe: 'The Kubo program; else KUBO_BIN, ipfs on PATH, the cache, or it is fetched or built' }
   } as never,
   handler: async options => {
-    const wrong = !Number.isInteger(options.peers) || options.peers < 1 || options.peers > 9 || !Number.isInteger(options['base-port']) || options['base-port'] < 1 || options['base-port'] > 65_400
+    const wrong =
+      !Number.isInteger(options.peers) ||
+      options.peers < 1 ||
+      options.peers > 9 ||
+      !Number.isInteger(options['base-port']) ||
+      options['base-port'] < 1 ||
+      options['base-port'] > 65_400
     if (wrong) throw new ClusterError({ code: 'invalid' }, 'expected --peers from 1 to 9 and --base-port from 1 to 65400')
     await up(options)
   }
@@ -81,7 +92,11 @@ async function up(options: UpOptions): Promise<void> {
       if (stop.signal.aborted) resolve()
       // The listener alone does not keep a process alive.
       const alive = setInterval(() => {}, 1 << 30)
-      stop.signal.addEventListener('abort', () => (clearInterval(alive), resolve()), { once: true })
+      const end = () => {
+        clearInterval(alive)
+        resolve()
+      }
+      stop.signal.addEventListener('abort', end, { once: true })
     })
   } catch (error) {
     if (!stop.signal.aborted) throw error
@@ -93,7 +108,11 @@ async function up(options: UpOptions): Promise<void> {
   }
 }
 
-async function start(options: UpOptions, children: Child[], { say, signal }: { say: (line: string) => void; signal: AbortSignal }): Promise<Ready[]> {
+async function start(
+  options: UpOptions,
+  children: Child[],
+  { say, signal }: { say: (line: string) => void; signal: AbortSignal }
+): Promise<Ready[]> {
   const places = Array.from({ length: options.peers }, (_, number) => placeOf(resolve(options.dir), options['base-port'], number))
   for (const place of places) await refuseTaken(place)
   const binary = await ensureKubo({ explicit: options.ipfs, say, signal })
@@ -138,7 +157,11 @@ async function start(options: UpOptions, children: Child[], { say, signal }: { s
     children.push(child)
     started.set(place, child)
   }
-  return Promise.all(places.map((place, number) => whenReady(place, { id: identities[number] as PeerId, child: started.get(place), peers: places.length, signal: limit })))
+  return Promise.all(
+    places.map((place, number) =>
+      whenReady(place, { id: identities[number] as PeerId, child: started.get(place), peers: places.length, signal: limit })
+    )
+  )
 }
 
 function placeOf(dir: string, base: number, number: number): Place {
@@ -159,12 +182,23 @@ async function refuseTaken(place: Place): Promise<void> {
   for (const folder of [place.folder, place.kuboFolder]) {
     const holder = await holderOf(folder)
     if (holder !== undefined) {
-      throw new ClusterError({ code: 'cannot_start' }, `process ${holder} still uses ${folder}: stop it first (kill ${holder}), or choose another --dir and --base-port`)
+      throw new ClusterError(
+        { code: 'cannot_start' },
+        `process ${holder} still uses ${folder}: stop it first (kill ${holder}), or choose another --dir and --base-port`
+      )
     }
   }
-  const ports = { REST: place.rest, 'the Kubo door': place.door, libp2p: place.libp2p, 'Kubo RPC': place.kubo.rpc, 'the Kubo gateway': place.kubo.gateway, 'the Kubo swarm': place.kubo.swarm }
+  const ports = {
+    REST: place.rest,
+    'the Kubo door': place.door,
+    libp2p: place.libp2p,
+    'Kubo RPC': place.kubo.rpc,
+    'the Kubo gateway': place.kubo.gateway,
+    'the Kubo swarm': place.kubo.swarm
+  }
   for (const [use, port] of Object.entries(ports)) {
-    if (!(await isFree(port))) throw new ClusterError({ code: 'cannot_start' }, `port ${port} is in use (${use} of ${place.name}): choose another --base-port`)
+    if (!(await isFree(port)))
+      throw new ClusterError({ code: 'cannot_start' }, `port ${port} is in use (${use} of ${place.name}): choose another --base-port`)
   }
 }
 
@@ -180,7 +214,8 @@ function isFree(port: number): Promise<boolean> {
 async function prepare(places: readonly Place[], binary: string): Promise<PeerId[]> {
   // Peers that are added later join with the secret of those that are there.
   let secret = randomBytes(32).toString('hex')
-  for (const { folder } of places) if (await exists(join(folder, 'service.json'))) secret = (await loadConfig(join(folder, 'service.json'), {})).config['cluster.secret']
+  for (const { folder } of places)
+    if (await exists(join(folder, 'service.json'))) secret = (await loadConfig(join(folder, 'service.json'), {})).config['cluster.secret']
   const ids: PeerId[] = []
   for (const place of places) {
     await mkdir(place.kuboFolder, { recursive: true, mode: 0o700 })
@@ -206,14 +241,23 @@ function settingsOf(place: Place, secret: string): Partial<Config> {
 }
 
 /** It answers, knows a leader, and has as many voters as there are peers. */
-async function whenReady(place: Place, { id, child, peers, signal }: { id: PeerId; child: Child | undefined; peers: number; signal: AbortSignal }): Promise<Ready> {
+async function whenReady(
+  place: Place,
+  { id, child, peers, signal }: { id: PeerId; child: Child | undefined; peers: number; signal: AbortSignal }
+): Promise<Ready> {
   await using client = new FlotillaClient({ address: `/ip4/127.0.0.1/tcp/${place.rest}` })
   for (;;) {
-    if (child && !child.isRunning) throw new ClusterError({ code: 'cannot_start' }, `${place.name} did not start: see ${join(place.folder, 'log')}`)
-    if (signal.aborted) throw new ClusterError({ code: 'cannot_start' }, `${place.name} was not ready within ${startMs / 1_000} s: see ${join(place.folder, 'log')}`)
+    if (child && !child.isRunning)
+      throw new ClusterError({ code: 'cannot_start' }, `${place.name} did not start: see ${join(place.folder, 'log')}`)
+    if (signal.aborted)
+      throw new ClusterError(
+        { code: 'cannot_start' },
+        `${place.name} was not ready within ${startMs / 1_000} s: see ${join(place.folder, 'log')}`
+      )
     const overview: Overview | undefined = await client.overview({ signal }).catch(() => undefined)
     const own = overview?.peers.find(peer => peer.id === id)
-    const isReady = overview?.leader !== null && overview?.voters !== undefined && overview.voters >= peers && own?.isVoter && own.kuboError === ''
+    const isReady =
+      overview?.leader !== null && overview?.voters !== undefined && overview.voters >= peers && own?.isVoter && own.kuboError === ''
     if (isReady && overview.peers.every(({ role }) => role !== 'unreachable')) return { place, id, role: own.role, pid: child?.pid ?? 0 }
     await new Promise(done => setTimeout(done, 50))
   }
@@ -237,11 +281,20 @@ function announce(ready: readonly Ready[], { json, dir }: UpOptions): void {
   }
   const table = new Table({ head: ['name', 'role', 'REST', 'Kubo door', 'Kubo RPC', 'data folder'], style: { head: [], border: [] } })
   for (const { place, role } of ready) {
-    table.push([place.name, role, `127.0.0.1:${place.rest}`, `127.0.0.1:${place.door}`, `127.0.0.1:${place.kubo.rpc}`, relative(process.cwd(), place.folder) || dir])
+    table.push([
+      place.name,
+      role,
+      `127.0.0.1:${place.rest}`,
+      `127.0.0.1:${place.door}`,
+      `127.0.0.1:${place.kubo.rpc}`,
+      relative(process.cwd(), place.folder) || dir
+    ])
   }
   const ids = ready.map(({ place, id }) => `${place.name}  ${id}`).join('\n')
   const [first] = ready
-  process.stdout.write(`${table.toString()}\n${ids}\n\nTry:\n  ipfs --api /ip4/127.0.0.1/tcp/${first?.place.door} pin add <cid>\n  npx flotilla status${first?.place.rest === 9094 ? '' : ` --host /ip4/127.0.0.1/tcp/${first?.place.rest}`}\n\nCtrl-C stops everything; the next start comes back with all pins.\n`)
+  process.stdout.write(
+    `${table.toString()}\n${ids}\n\nTry:\n  ipfs --api /ip4/127.0.0.1/tcp/${first?.place.door} pin add <cid>\n  npx flotilla status${first?.place.rest === 9094 ? '' : ` --host /ip4/127.0.0.1/tcp/${first?.place.rest}`}\n\nCtrl-C stops everything; the next start comes back with all pins.\n`
+  )
 }
 
 function exists(file: string): Promise<boolean> {

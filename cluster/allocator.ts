@@ -66,6 +66,8 @@ function ranking(placement: Placement, byId: ReadonlyMap<PeerId, Candidate>): (a
 function excuses({ candidates }: Placement): string {
   const lines = candidates
     .filter(({ isAlive, freeBytes }) => !isAlive || freeBytes === null || freeBytes <= 0)
-    .map(({ id, isAlive, freeBytes }) => `${id} ${!isAlive ? 'does not answer' : freeBytes === null ? 'has no word from its Kubo' : 'is full'}`)
+    .map(
+      ({ id, isAlive, freeBytes }) => `${id} ${!isAlive ? 'does not answer' : freeBytes === null ? 'has no word from its Kubo' : 'is full'}`
+    )
   return lines.length === 0 ? `The cluster has ${candidates.length} peers.` : `Left out: ${lines.join(', ')}.`
 }

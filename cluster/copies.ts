@@ -47,7 +47,9 @@ export class Copies {
   /** Serves the questions of other members. */
   start(): void {
     const { rpc } = this.#parts
-    rpc.handle(methods.status, async (_from, payload, { signal }) => encodeCopyStatus(await this.#answer(decodeStatusQuestion(payload), signal)))
+    rpc.handle(methods.status, async (_from, payload, { signal }) =>
+      encodeCopyStatus(await this.#answer(decodeStatusQuestion(payload), signal))
+    )
     rpc.handle(methods.page, async (_from, payload) => encodePage(await this.#page(decodePageQuestion(payload))))
   }
 
@@ -83,7 +85,14 @@ export class Copies {
 
   /** The copy of a peer that gives no answer. */
   silent(reason: unknown): Copy {
-    return { status: 'cluster_error', error: messageOf(reason), attemptCount: 0, priorityPin: false, timestamp: this.#parts.clock.wallMs(), progress: null }
+    return {
+      status: 'cluster_error',
+      error: messageOf(reason),
+      attemptCount: 0,
+      priorityPin: false,
+      timestamp: this.#parts.clock.wallMs(),
+      progress: null
+    }
   }
 
   /** The copy of a peer that is not among the holders. */

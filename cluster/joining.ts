@@ -25,9 +25,14 @@ export function beginning(parts: { network: Pick<Network, 'dialAny'>; clock: Clo
   const { self, bootstrap, initPeerset, peerAddresses } = settings
   if (initPeerset.length > 0) {
     if (!initPeerset.includes(self.id)) {
-      throw new ClusterError({ code: 'cannot_start' }, `consensus.raft.init_peerset does not list this peer (${self.id}): add it, or leave the list empty and use --bootstrap`)
+      throw new ClusterError(
+        { code: 'cannot_start' },
+        `consensus.raft.init_peerset does not list this peer (${self.id}): add it, or leave the list empty and use --bootstrap`
+      )
     }
-    const members = initPeerset.map(id => (id === self.id ? self : { id, name: '', addresses: peerAddresses.filter(address => address.endsWith(`/p2p/${id}`)) }))
+    const members = initPeerset.map(id =>
+      id === self.id ? self : { id, name: '', addresses: peerAddresses.filter(address => address.endsWith(`/p2p/${id}`)) }
+    )
     // All founders must come to the same id without talking to each other.
     const clusterId = createHash('sha256').update(initPeerset.toSorted().join()).digest('hex').slice(0, 32)
     return { type: 'found', clusterId, members }
@@ -37,7 +42,11 @@ export function beginning(parts: { network: Pick<Network, 'dialAny'>; clock: Clo
 }
 
 /** Whoever answers at the addresses, one after the other, round after round; a mistake that no waiting heals ends it. */
-async function* reach({ network, clock, log }: { network: Pick<Network, 'dialAny'>; clock: Clock; log: Log }, addresses: readonly Multiaddr[], { signal }: Abortable): AsyncIterable<PeerId> {
+async function* reach(
+  { network, clock, log }: { network: Pick<Network, 'dialAny'>; clock: Clock; log: Log },
+  addresses: readonly Multiaddr[],
+  { signal }: Abortable
+): AsyncIterable<PeerId> {
   for (let round = 0; ; round++) {
     for (const address of addresses) {
       try {

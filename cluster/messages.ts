@@ -81,7 +81,11 @@ export function decodePage(payload: Uint8Array): LocalStatus[] {
   return z
     .array(z.union([z.number(), localStatus]))
     .parse(decode(payload))
-    .map(item => (typeof item === 'number' ? { status: 'pinned', error: '', attemptCount: 0, priorityPin: false, timestamp: item, progress: null } : (item as LocalStatus)))
+    .map(item =>
+      typeof item === 'number'
+        ? { status: 'pinned', error: '', attemptCount: 0, priorityPin: false, timestamp: item, progress: null }
+        : (item as LocalStatus)
+    )
 }
 
 const peerInfo = z.object({

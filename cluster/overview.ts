@@ -59,7 +59,8 @@ function roleOf(
 }
 
 function copiesOf(peers: readonly PeerHealth[]): Overview['copies'] {
-  const sum = (pick: (peer: PeerHealth) => number) => peers.filter(({ role }) => role !== 'unreachable').reduce((total, peer) => total + pick(peer), 0)
+  const sum = (pick: (peer: PeerHealth) => number) =>
+    peers.filter(({ role }) => role !== 'unreachable').reduce((total, peer) => total + pick(peer), 0)
   const copies: readonly (readonly [Status, number])[] = [
     ['pinned', sum(({ pinned }) => pinned)],
     ['pinning', sum(({ pinning }) => pinning)],
@@ -70,7 +71,11 @@ function copiesOf(peers: readonly PeerHealth[]): Overview['copies'] {
 }
 
 /** The worst first: no agreement, then no copies, then what only waits. */
-function problemsOf(consensus: ConsensusStatus, peers: readonly PeerHealth[], { self, voters, reached }: { self: PeerId; voters: number; reached: number }): string[] {
+function problemsOf(
+  consensus: ConsensusStatus,
+  peers: readonly PeerHealth[],
+  { self, voters, reached }: { self: PeerId; voters: number; reached: number }
+): string[] {
   const problems: string[] = []
   const own = peers.find(({ id }) => id === self)
   if (!consensus.isReady) problems.push('This peer is joining and has no state yet: it catches up, and answers reads when it has.')
@@ -87,7 +92,10 @@ function problemsOf(consensus: ConsensusStatus, peers: readonly PeerHealth[], { 
   }
   for (const peer of peers) if (peer.kuboError !== '') problems.push(`${peer.name}: pins wait, because ${lowerFirst(peer.kuboError)}`)
   for (const peer of peers) {
-    if (peer.failed > 0) problems.push(`${peer.name}: ${peer.failed} ${peer.failed === 1 ? 'pin' : 'pins'} failed and will be tried again; "flotilla status <cid>" says why.`)
+    if (peer.failed > 0)
+      problems.push(
+        `${peer.name}: ${peer.failed} ${peer.failed === 1 ? 'pin' : 'pins'} failed and will be tried again; "flotilla status <cid>" says why.`
+      )
     if (peer.freeBytes === 0) problems.push(`${peer.name}: its Kubo is full (Datastore.StorageMax), so it takes no new pins.`)
   }
   return problems

@@ -1,6 +1,5 @@
 /** One peer of the cluster: builds its parts, wires them, and hands each call to the verb that answers it. No logic of its own. */
 import { randomBytes, randomInt } from 'node:crypto'
-import { join } from 'node:path'
 import type { ClusterApi } from '../src/api.ts'
 import type { Clock } from '../src/clock.ts'
 import { ClusterError, isFault } from '../src/errors.ts'
@@ -58,7 +57,11 @@ export interface Peer extends ClusterApi, AsyncDisposable {
 }
 
 /** @throws ClusterError `cannot_start` and others; nothing is left running then */
-export async function startPeer(parts: PeerParts, settings: PeerSettings, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<Peer> {
+export async function startPeer(
+  parts: PeerParts,
+  settings: PeerSettings,
+  { signal }: { signal?: AbortSignal | undefined } = {}
+): Promise<Peer> {
   const { clock, log, onFatal } = parts
   await using opened = new AsyncDisposableStack()
   const self = settings.network.identity.id
@@ -91,11 +94,22 @@ export async function startPeer(parts: PeerParts, settings: PeerSettings, { sign
   )
 
   const monitor = new Monitor({ clock })
-  const informer = opened.use(new Informer({ kubo, clock, log, onChange: () => reporter.touch() }, { intervalMs: settings.informerIntervalMs }))
+  const informer = opened.use(
+    new Informer({ kubo, clock, log, onChange: () => reporter.touch() }, { intervalMs: settings.informerIntervalMs })
+  )
   const me = { id: self, name: settings.name, addresses: network.addresses }
   const consensus = opened.use(
     new RaftConsensus(
-      { store, rpc: network, machine: pinset, clock, log, onFatal, random: below => randomInt(below), origin: randomBytes(8).toString('hex') },
+      {
+        store,
+        rpc: network,
+        machine: pinset,
+        clock,
+        log,
+        onFatal,
+        random: below => randomInt(below),
+        origin: randomBytes(8).toString('hex')
+      },
       { ...settings.raft, self: me }
     )
   )
@@ -110,20 +124,29 @@ export async function startPeer(parts: PeerParts, settings: PeerSettings, { sign
     applied: consensus.status().applied
   })
   const members = () => consensus.status().members.map(({ id }) => id)
-  const reporter = opened.use(new Reporter({ rpc: network, monitor, clock, log, report: ownReport, members }, { intervalMs: settings.reportIntervalMs }))
+  const reporter = opened.use(
+    new Reporter({ rpc: network, monitor, clock, log, report: ownReport, members }, { intervalMs: settings.reportIntervalMs })
+  )
   const known = (peer: PeerId) => (peer === self ? { report: ownReport(), ageMs: 0 } : monitor.of(peer))
 
   const candidates = (): Candidate[] =>
     members().map(id => ({ id, isAlive: id === self || network.isConnected(id), freeBytes: known(id)?.report.freeBytes ?? null }))
   const requireState = () => {
-    if (!consensus.status().isReady) throw new ClusterError({ code: 'not_ready' }, 'this peer is joining and has no state yet: ask another peer, or ask again shortly')
+    if (!consensus.status().isReady)
+      throw new ClusterError({ code: 'not_ready' }, 'this peer is joining and has no state yet: ask another peer, or ask again shortly')
   }
   const pins = new Pins({ consensus, pinset, clock, resolve: (path, options) => kubo.resolve(path, options), candidates }, settings.pins)
   const copies = new Copies({ rpc: network, pinset, tracker, clock })
   const knownPeers = (): KnownPeer[] =>
     consensus.status().members.map(({ id, name }) => {
       const report = known(id)?.report
-      return { id, name: name || (report?.name ?? ''), ipfsId: report?.ipfsId ?? null, ipfsAddresses: report?.ipfsAddresses ?? [], isAlive: id === self || network.isConnected(id) }
+      return {
+        id,
+        name: name || (report?.name ?? ''),
+        ipfsId: report?.ipfsId ?? null,
+        ipfsAddresses: report?.ipfsAddresses ?? [],
+        isAlive: id === self || network.isConnected(id)
+      }
     })
   const statuses = new PinStatuses({ self, pinset, copies, tracker, clock, members: knownPeers, requireState })
   const peers = new Peers({

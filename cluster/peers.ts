@@ -49,7 +49,9 @@ export class Peers {
   /** As they answer; those that do not come last. */
   async *all({ signal }: Abortable = {}): AsyncIterable<PeerInfo> {
     const limit = deadline(answerMs, signal)
-    const asked = new Map(this.#parts.status().members.map(member => [member.id, this.#ask(member, limit).then(info => ({ id: member.id, info }))]))
+    const asked = new Map(
+      this.#parts.status().members.map(member => [member.id, this.#ask(member, limit).then(info => ({ id: member.id, info }))])
+    )
     const failed: PeerInfo[] = []
     while (asked.size > 0) {
       const { id, info } = await Promise.race(asked.values())

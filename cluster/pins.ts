@@ -101,7 +101,8 @@ export class Pins {
     if (expireAt !== null && expireAt <= nowMs) {
       throw new ClusterError({ code: 'invalid' }, 'pin.ExpireAt set before current time: expected a time in the future')
     }
-    if (before !== undefined && before.type !== 'pin') refuse('cannot repin CID with different tracking method, clear state with pin rm to proceed')
+    if (before !== undefined && before.type !== 'pin')
+      refuse('cannot repin CID with different tracking method, clear state with pin rm to proceed')
     if (before?.mode === 'recursive' && mode === 'direct') {
       refuse('cannot repin a CID which is already pinned in recursive mode (new pin is pinned as direct). Unpin it first.')
     }

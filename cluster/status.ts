@@ -5,8 +5,8 @@ import { ClusterError } from '../src/errors.ts'
 import type { Abortable } from '../src/lifetime.ts'
 import type { Cid, PeerId, PeerStatus, Pin, PinProgress, PinStatus, Status } from '../src/types.ts'
 import { type Copies, type Copy, holds } from './copies.ts'
-import { fingerprint, pageMax } from './messages.ts'
 import type { LocalStatus, Tracker } from './ipfs/tracker-api.ts'
+import { fingerprint, pageMax } from './messages.ts'
 import type { Pinset } from './state/pinset.ts'
 
 /** A member as the monitor knows it. */
@@ -135,12 +135,24 @@ export class PinStatuses {
   }
 
   /** One question a peer for a whole page of pins. */
-  async #page(pins: readonly Pin[], members: readonly KnownPeer[], wanted: ReadonlySet<Status> | undefined, { signal }: Abortable): Promise<PinStatus[]> {
+  async #page(
+    pins: readonly Pin[],
+    members: readonly KnownPeer[],
+    wanted: ReadonlySet<Status> | undefined,
+    { signal }: Abortable
+  ): Promise<PinStatus[]> {
     if (pins.length === 0) return []
     const columns = await Promise.all(
       members.map(async ({ id }) => {
         const held = pins.filter(pin => holds(id, pin))
-        const copies = held.length === 0 ? [] : await this.#parts.copies.ofMany(id, held.map(({ cid }) => cid), { signal })
+        const copies =
+          held.length === 0
+            ? []
+            : await this.#parts.copies.ofMany(
+                id,
+                held.map(({ cid }) => cid),
+                { signal }
+              )
         return new Map(held.map(({ cid }, index) => [cid, copies[index] ?? this.#parts.copies.silent('gave a short answer')]))
       })
     )

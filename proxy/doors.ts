@@ -1,13 +1,13 @@
 /** Opens what clients reach: the REST API and the Kubo door. All or none. */
 import type { ClusterApi } from '../src/api.ts'
 import type { Log } from '../src/log.ts'
-import { type Door } from './http/server.ts'
+import type { Door } from './http/server.ts'
 import { type KuboDoorSettings, openKuboDoor } from './kubo/door.ts'
 import { openRestDoor, type RestSettings } from './rest/door.ts'
 
+export type { WaitFor } from './kubo/door.ts'
 export type { CorsSettings } from './rest/cors.ts'
 export { defaultCors } from './rest/cors.ts'
-export type { WaitFor } from './kubo/door.ts'
 
 export interface DoorsSettings {
   readonly rest: RestSettings

@@ -39,7 +39,10 @@ export function kuboAddress(api: string): { readonly origin: string; readonly so
     return 'path' in address ? { origin: 'http://unix', socketPath: address.path } : { origin: urlOf(address), socketPath: null }
   }
   if (!URL.canParse(api) || !/^https?:$/.test(new URL(api).protocol)) {
-    throw new ClusterError({ code: 'invalid' }, `"${api.slice(0, 120)}" is no address of Kubo's API: expected text like /ip4/127.0.0.1/tcp/5001 or http://127.0.0.1:5001`)
+    throw new ClusterError(
+      { code: 'invalid' },
+      `"${api.slice(0, 120)}" is no address of Kubo's API: expected text like /ip4/127.0.0.1/tcp/5001 or http://127.0.0.1:5001`
+    )
   }
   return { origin: new URL(api).origin, socketPath: null }
 }

@@ -19,18 +19,26 @@ export function peerFolder(): string {
 }
 
 /** @throws ClusterError `cannot_start`: missing, unreadable, not JSON, an unknown key, a value of the wrong kind */
-export async function loadConfig(file: string, variables: Readonly<Record<string, string | undefined>> = environment()): Promise<LoadedConfig> {
+export async function loadConfig(
+  file: string,
+  variables: Readonly<Record<string, string | undefined>> = environment()
+): Promise<LoadedConfig> {
   let content: string
   try {
     content = await readFile(file, 'utf8')
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    throw cannotStart(`the configuration ${file} cannot be read: ${missing ? 'it does not exist; run "flotilla init" first' : messageOf(error)}`)
+    throw cannotStart(
+      `the configuration ${file} cannot be read: ${missing ? 'it does not exist; run "flotilla init" first' : messageOf(error)}`
+    )
   }
   return parseConfig(content, { file, variables })
 }
 
-export function parseConfig(content: string, { file, variables }: { file: string; variables: Readonly<Record<string, string | undefined>> }): LoadedConfig {
+export function parseConfig(
+  content: string,
+  { file, variables }: { file: string; variables: Readonly<Record<string, string | undefined>> }
+): LoadedConfig {
   let json: unknown
   try {
     json = JSON.parse(content)
@@ -38,7 +46,8 @@ export function parseConfig(content: string, { file, variables }: { file: string
     // The parser's own words quote the text around the mistake, and that may be the secret.
     throw cannotStart(`the configuration ${file} is not JSON: look for a missing comma or quote`)
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw cannotStart(`the configuration ${file} should be a JSON object`)
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw cannotStart(`the configuration ${file} should be a JSON object`)
   const values: Partial<Record<ConfigKey, unknown>> = {}
   const ignored: string[] = []
   for (const [path, value] of leaves(json as Record<string, unknown>)) {
@@ -72,7 +81,11 @@ export async function writeConfig(file: string, changes: Partial<Config>, { repl
   await writeFile(file, formatConfig(changes), { mode: 0o600, flag: replace ? 'w' : 'wx' })
 }
 
-function read(name: ConfigKey, parse: (kind: { fromJson(value: unknown): unknown; fromText(text: string): unknown; expected: string }) => unknown, where: string): unknown {
+function read(
+  name: ConfigKey,
+  parse: (kind: { fromJson(value: unknown): unknown; fromText(text: string): unknown; expected: string }) => unknown,
+  where: string
+): unknown {
   const { kind } = rows[name]
   try {
     return parse(kind as never)
@@ -86,7 +99,9 @@ function checkTogether(config: Config, file: string): void {
   const min = config['cluster.replication_factor_min']
   const max = config['cluster.replication_factor_max']
   if (min === 0 || max === 0 || (min === -1) !== (max === -1) || min > max) {
-    throw cannotStart(`${file}: cluster.replication_factor_min (${min}) and _max (${max}) do not fit together: expected both -1, or 1 or more with min at most max`)
+    throw cannotStart(
+      `${file}: cluster.replication_factor_min (${min}) and _max (${max}) do not fit together: expected both -1, or 1 or more with min at most max`
+    )
   }
 }
 

@@ -20,7 +20,8 @@ export const text: Kind<string> = {
 
 export function integer({ least = Number.MIN_SAFE_INTEGER, most = Number.MAX_SAFE_INTEGER } = {}): Kind<number> {
   const check = (value: number) => must(Number.isSafeInteger(value) && value >= least && value <= most, value)
-  const range = least === Number.MIN_SAFE_INTEGER ? '' : most === Number.MAX_SAFE_INTEGER ? `, ${least} or more` : ` from ${least} to ${most}`
+  const range =
+    least === Number.MIN_SAFE_INTEGER ? '' : most === Number.MAX_SAFE_INTEGER ? `, ${least} or more` : ` from ${least} to ${most}`
   return {
     expected: `a whole number${range}`,
     fromJson: value => check(value as number),
@@ -55,7 +56,10 @@ function list<T>(expected: string, parse: (item: string) => T): Kind<readonly T[
   }
 }
 
-export const multiaddrs: Kind<readonly Multiaddr[]> = list('a multiaddress such as /ip4/127.0.0.1/tcp/9096, or a list of them', parseMultiaddr)
+export const multiaddrs: Kind<readonly Multiaddr[]> = list(
+  'a multiaddress such as /ip4/127.0.0.1/tcp/9096, or a list of them',
+  parseMultiaddr
+)
 export const peerIds: Kind<readonly PeerId[]> = list('a list of peer ids', parsePeerId)
 
 /** The shared key: 64 hexadecimal digits, empty for none. Its text is in no error. */
@@ -72,9 +76,15 @@ export const credentials: Kind<Readonly<Record<string, string>> | null> = {
   fromJson: value => {
     if (value === null) return null
     const entries = Object.entries(must(typeof value === 'object', value as Record<string, string>))
-    return must(entries.length > 0 && entries.every(([user, password]) => user !== '' && typeof password === 'string'), Object.fromEntries(entries))
+    return must(
+      entries.length > 0 && entries.every(([user, password]) => user !== '' && typeof password === 'string'),
+      Object.fromEntries(entries)
+    )
   },
-  fromText: value => (value === '' ? null : Object.fromEntries(value.split(',').map(pair => [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)]))),
+  fromText: value =>
+    value === ''
+      ? null
+      : Object.fromEntries(value.split(',').map(pair => [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)])),
   toJson: value => value
 }
 

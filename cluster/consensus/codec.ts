@@ -8,7 +8,14 @@ import { z } from 'zod'
 import type { Configuration, Entry, Message, NodeId } from '../raft/types.ts'
 
 const entryTypes = ['normal', 'empty', 'configuration'] as const satisfies readonly Entry['type'][]
-const messageTypes = ['append', 'append_reply', 'heartbeat', 'heartbeat_reply', 'vote', 'vote_reply'] as const satisfies readonly Message['type'][]
+const messageTypes = [
+  'append',
+  'append_reply',
+  'heartbeat',
+  'heartbeat_reply',
+  'vote',
+  'vote_reply'
+] as const satisfies readonly Message['type'][]
 
 /** Type, index, term and length before the data of an entry, the checksum behind it. */
 const headBytes = 1 + 8 + 8 + 4
@@ -31,7 +38,8 @@ const encoded = new WeakMap<Entry, Uint8Array>()
 export function encodeEntry(entry: Entry): Uint8Array {
   const known = encoded.get(entry)
   if (known) return known
-  const data = entry.type === 'normal' ? entry.data : entry.type === 'configuration' ? encodeConfiguration(entry.configuration) : new Uint8Array()
+  const data =
+    entry.type === 'normal' ? entry.data : entry.type === 'configuration' ? encodeConfiguration(entry.configuration) : new Uint8Array()
   const result = Buffer.allocUnsafe(headBytes + data.length + crcBytes)
   result[0] = entryTypes.indexOf(entry.type)
   result.writeBigUInt64BE(BigInt(entry.index), 1)
@@ -63,7 +71,11 @@ function entryAt(data: Buffer, at: number): { entry: Entry; end: number } {
   const type = entryTypes[data[at] ?? 255]
   if (type === undefined) throw new Error('an entry has an unknown type')
   const entry: Entry =
-    type === 'normal' ? { index, term, type, data: body } : type === 'empty' ? { index, term, type } : { index, term, type, configuration: decodeConfiguration(body) }
+    type === 'normal'
+      ? { index, term, type, data: body }
+      : type === 'empty'
+        ? { index, term, type }
+        : { index, term, type, configuration: decodeConfiguration(body) }
   encoded.set(entry, raw)
   return { entry, end: dataEnd + crcBytes }
 }
@@ -91,7 +103,14 @@ export function decodeMessage(data: Uint8Array, { from, to }: { from: NodeId; to
   const envelope = { from, to, term: number(0) }
   switch (type) {
     case 'append':
-      return { ...envelope, type, previousIndex: number(1), previousTerm: number(2), commit: number(3), entries: entriesFrom(bytes, 2 + 8 * 4) }
+      return {
+        ...envelope,
+        type,
+        previousIndex: number(1),
+        previousTerm: number(2),
+        commit: number(3),
+        entries: entriesFrom(bytes, 2 + 8 * 4)
+      }
     case 'append_reply':
       return flags & 1
         ? { ...envelope, type, rejected: true, index: number(1), hintIndex: number(2), hintTerm: number(3) }

@@ -318,7 +318,10 @@ export class Driver implements AsyncDisposable {
     const missing = voters.filter(({ id }) => id !== rpc.self && !rpc.isConnected(id)).map(({ name, id }) => name || id)
     const reached = voters.length - missing.length
     const names = missing.length === 0 ? '' : `, not reached: ${missing.join(', ')}`
-    return new ClusterError({ code: 'no_leader', voters: voters.length, reached }, `no leader: ${reached} of ${voters.length} voters are reached${names}`)
+    return new ClusterError(
+      { code: 'no_leader', voters: voters.length, reached },
+      `no leader: ${reached} of ${voters.length} voters are reached${names}`
+    )
   }
 
   // ---- members and connections ----
@@ -393,4 +396,3 @@ export class Driver implements AsyncDisposable {
 function stopped(): ClusterError {
   return new ClusterError({ code: 'outcome_unknown' }, 'this peer is stopping: ask another one')
 }
-

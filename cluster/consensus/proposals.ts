@@ -61,8 +61,14 @@ export class Proposals {
       sinceMs: this.#clock.monotonicMs(),
       wasHanded: false,
       handedMs: Number.NEGATIVE_INFINITY,
-      resolve: proposed => (settled(), resolve(proposed)),
-      reject: error => (settled(), reject(error))
+      resolve: proposed => {
+        settled()
+        resolve(proposed)
+      },
+      reject: error => {
+        settled()
+        reject(error)
+      }
     })
     this.#bytes += data.length
     return promise
@@ -130,5 +136,8 @@ export function overloaded(): ClusterError {
 }
 
 function unknown(): ClusterError {
-  return new ClusterError({ code: 'outcome_unknown' }, 'the change was handed to a leader, but nobody confirmed it in time: it may still happen, and it is safe to ask again')
+  return new ClusterError(
+    { code: 'outcome_unknown' },
+    'the change was handed to a leader, but nobody confirmed it in time: it may still happen, and it is safe to ask again'
+  )
 }

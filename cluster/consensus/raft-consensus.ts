@@ -16,7 +16,17 @@ import type { Configuration, Refusal } from '../raft/types.ts'
 import type { Store } from '../state/store.ts'
 import type { Consensus, ConsensusStatus, Proposed, StateMachine } from './consensus.ts'
 import { Driver, type DriverSettings } from './driver.ts'
-import { decodeNewcomer, decodeWelcome, encodeNewcomer, encodeWelcome, type Newcomer, toMember, type Welcome, withNewcomer, withVoter } from './members.ts'
+import {
+  decodeNewcomer,
+  decodeWelcome,
+  encodeNewcomer,
+  encodeWelcome,
+  type Newcomer,
+  toMember,
+  type Welcome,
+  withNewcomer,
+  withVoter
+} from './members.ts'
 import { LogStorage } from './storage.ts'
 
 export interface RaftConsensusParts {
@@ -157,7 +167,9 @@ export class RaftConsensus implements Consensus {
   async #askToJoin(contacts: AsyncIterable<PeerId>, { signal }: Abortable): Promise<{ contact: PeerId; welcome: Welcome }> {
     for await (const contact of contacts) {
       try {
-        const answer = await this.#parts.rpc.call(contact, methods.join, encodeNewcomer(this.#settings.self), { signal: deadline(changeMs, signal) })
+        const answer = await this.#parts.rpc.call(contact, methods.join, encodeNewcomer(this.#settings.self), {
+          signal: deadline(changeMs, signal)
+        })
         return { contact, welcome: decodeWelcome(answer) }
       } catch (error) {
         signal?.throwIfAborted()
@@ -183,7 +195,9 @@ export class RaftConsensus implements Consensus {
       [methods.promote, false]
     ] as const
     for (const [method, open] of served) {
-      rpc.handle(method, (_from, payload, { signal }) => this.#atLeader(method, unhop(payload).payload, unhop(payload).hops, signal), { open })
+      rpc.handle(method, (_from, payload, { signal }) => this.#atLeader(method, unhop(payload).payload, unhop(payload).hops, signal), {
+        open
+      })
     }
   }
 
@@ -205,16 +219,26 @@ export class RaftConsensus implements Consensus {
 
   async #do(method: string, payload: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const newcomer = decodeNewcomer(payload)
-    await this.#change(present => (method === methods.promote ? this.#promotion(present, newcomer.id) : withNewcomer(present, newcomer)), signal)
+    await this.#change(
+      present => (method === methods.promote ? this.#promotion(present, newcomer.id) : withNewcomer(present, newcomer)),
+      signal
+    )
     if (method !== methods.join) return new Uint8Array()
-    return encodeWelcome({ clusterId: this.#clusterId, founding: await this.#storage.founding(), present: this.#driver.raft.status().configuration })
+    return encodeWelcome({
+      clusterId: this.#clusterId,
+      founding: await this.#storage.founding(),
+      present: this.#driver.raft.status().configuration
+    })
   }
 
   #promotion(present: Configuration, id: PeerId): Configuration | undefined {
     const { commit, followers } = this.#driver.raft.status()
     const follower = followers.find(follower => follower.id === id)
     if (follower !== undefined && !follower.isVoter && commit - follower.match > promotionLag) {
-      throw new ClusterError({ code: 'refused' }, `${id} is ${commit - follower.match} entries behind: it gets its vote when it has caught up`)
+      throw new ClusterError(
+        { code: 'refused' },
+        `${id} is ${commit - follower.match} entries behind: it gets its vote when it has caught up`
+      )
     }
     return withVoter(present, id)
   }
@@ -293,4 +317,3 @@ function unhop(payload: Uint8Array): { payload: Uint8Array; hops: number } {
   // CBOR lists never begin with this byte.
   return payload[0] === travelled ? { payload: payload.subarray(2), hops: payload[1] ?? hopsMax } : { payload, hops: 0 }
 }
-

@@ -45,7 +45,11 @@ export function unstamp(data: Uint8Array): { readonly stamp: Stamp; readonly ope
   if (data.length < stampBytes) throw new Error('an operation has no stamp')
   const view = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   return {
-    stamp: { origin: view.toString('hex', 0, 8), sequence: Number(view.readBigUInt64BE(8)), answeredBelow: Number(view.readBigUInt64BE(16)) },
+    stamp: {
+      origin: view.toString('hex', 0, 8),
+      sequence: Number(view.readBigUInt64BE(8)),
+      answeredBelow: Number(view.readBigUInt64BE(16))
+    },
     operation: view.subarray(stampBytes)
   }
 }
@@ -84,7 +88,9 @@ export class Sessions {
     const writes = [...this.#changed].map((origin): WriteOp => {
       const session = this.#sessions.get(origin)
       const name = key(prefix, Buffer.from(origin, 'hex'))
-      return session ? { type: 'put', key: name, value: encode([session.used, session.answeredBelow, [...session.results]]) } : { type: 'delete', key: name }
+      return session
+        ? { type: 'put', key: name, value: encode([session.used, session.answeredBelow, [...session.results]]) }
+        : { type: 'delete', key: name }
     })
     this.#changed.clear()
     return writes

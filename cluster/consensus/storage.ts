@@ -48,13 +48,19 @@ export class LogStorage {
     if (value === undefined) return undefined
     const found = identity.parse(decode(value))
     if (found.format !== formatVersion) {
-      throw cannotStart(`the data folder has format ${found.format}, this version of flotilla knows format ${formatVersion}: start it with the version that wrote it`)
+      throw cannotStart(
+        `the data folder has format ${found.format}, this version of flotilla knows format ${formatVersion}: start it with the version that wrote it`
+      )
     }
     return { clusterId: found.clusterId, nodeId: found.nodeId as PeerId }
   }
 
   /** The first rows of a folder: to whom it belongs and the configuration the log begins with. */
-  async found({ clusterId, nodeId }: Identity, configuration: Configuration, { isReady, present }: { isReady: boolean; present: Configuration }): Promise<void> {
+  async found(
+    { clusterId, nodeId }: Identity,
+    configuration: Configuration,
+    { isReady, present }: { isReady: boolean; present: Configuration }
+  ): Promise<void> {
     const writes: WriteOp[] = [
       { type: 'put', key: identityKey, value: encode({ format: formatVersion, clusterId, nodeId }) },
       { type: 'put', key: numberKey(configurations, 0), value: encodeConfiguration(configuration) },
@@ -91,13 +97,16 @@ export class LogStorage {
       return await this.#load()
     } catch (error) {
       if (error instanceof ClusterError) throw error
-      throw cannotStart(`the log in the data folder is damaged (${messageOf(error)}): move the folder aside and let this peer join again with a new identity`)
+      throw cannotStart(
+        `the log in the data folder is damaged (${messageOf(error)}): move the folder aside and let this peer join again with a new identity`
+      )
     }
   }
 
   async #load(): Promise<Restored> {
     const runs: { index: number; term: number }[] = []
-    for await (const [row, value] of this.#store.rows(prefixRange(terms))) runs.push({ index: numberOf(terms, row), term: numberOf('', value) })
+    for await (const [row, value] of this.#store.rows(prefixRange(terms)))
+      runs.push({ index: numberOf(terms, row), term: numberOf('', value) })
     const found: { index: number; configuration: Configuration }[] = []
     for await (const [row, value] of this.#store.rows(prefixRange(configurations))) {
       found.push({ index: numberOf(configurations, row), configuration: decodeConfiguration(value) })

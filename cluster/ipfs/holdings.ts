@@ -40,7 +40,8 @@ export class Holdings {
 
   /** In the order of CID bytes. */
   async *all(): AsyncIterable<readonly [Cid, Holding]> {
-    for await (const [name, value] of this.#store.rows(prefixRange(prefix))) yield [cidFromBytes(name.subarray(prefix.length)), decode(value)]
+    for await (const [name, value] of this.#store.rows(prefixRange(prefix)))
+      yield [cidFromBytes(name.subarray(prefix.length)), decode(value)]
   }
 }
 
@@ -55,5 +56,11 @@ function encode({ isOurs, isPinned, mode, generation, timestamp }: Holding): Uin
 function decode(value: Uint8Array): Holding {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
   const flags = bytes.readUInt8(0)
-  return { isOurs: (flags & 1) !== 0, isPinned: (flags & 2) !== 0, mode: flags & 4 ? 'direct' : 'recursive', generation: bytes.readDoubleBE(1), timestamp: bytes.readDoubleBE(9) }
+  return {
+    isOurs: (flags & 1) !== 0,
+    isPinned: (flags & 2) !== 0,
+    mode: flags & 4 ? 'direct' : 'recursive',
+    generation: bytes.readDoubleBE(1),
+    timestamp: bytes.readDoubleBE(9)
+  }
 }

@@ -48,7 +48,12 @@ export class Kubo implements AsyncDisposable {
     this.#settings = settings
     const { origin, socketPath } = kuboAddress(settings.api)
     this.#origin = origin
-    this.#agent = new Agent({ connections: 128, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000, ...(socketPath ? { socketPath } : {}) } })
+    this.#agent = new Agent({
+      connections: 128,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: 5_000, ...(socketPath ? { socketPath } : {}) }
+    })
   }
 
   /** Pins in Kubo; returns when everything is there. */
@@ -67,9 +72,14 @@ export class Kubo implements AsyncDisposable {
         if (Pins) isPinned = true
         else onProgress?.({ nodes: Progress ?? 0, bytes: Bytes ?? null })
       }
-      if (!isPinned) throw new ClusterError({ code: 'kubo_error', status: 200, kuboCode: 0 }, 'Kubo ended the pin without saying that it is pinned')
+      if (!isPinned)
+        throw new ClusterError({ code: 'kubo_error', status: 200, kuboCode: 0 }, 'Kubo ended the pin without saying that it is pinned')
     } catch (error) {
-      if (idle.isOver) throw new ClusterError({ code: 'timeout' }, `no block arrived for ${Math.round(this.#settings.pinTimeoutMs / 1_000)} s: no reachable node seems to have the content`)
+      if (idle.isOver)
+        throw new ClusterError(
+          { code: 'timeout' },
+          `no block arrived for ${Math.round(this.#settings.pinTimeoutMs / 1_000)} s: no reachable node seems to have the content`
+        )
       throw error
     } finally {
       idle.stop()
@@ -154,7 +164,13 @@ export class Kubo implements AsyncDisposable {
 
   async #request(path: string, signal: AbortSignal | undefined): Promise<Dispatcher.ResponseData> {
     try {
-      return await this.#agent.request({ origin: this.#origin, path: `/api/v0/${path}`, method: 'POST', headers: { 'content-length': '0' }, ...(signal ? { signal } : {}) })
+      return await this.#agent.request({
+        origin: this.#origin,
+        path: `/api/v0/${path}`,
+        method: 'POST',
+        headers: { 'content-length': '0' },
+        ...(signal ? { signal } : {})
+      })
     } catch (error) {
       throw this.#explain(error, signal)
     }
@@ -164,9 +180,14 @@ export class Kubo implements AsyncDisposable {
     if (error instanceof ClusterError) return error
     if (signal?.aborted) return signal.reason
     if (error instanceof SyntaxError || error instanceof z.ZodError) {
-      return new ClusterError({ code: 'kubo_error', status: 200, kuboCode: 0 }, `what answers at ${this.#settings.api} is not Kubo: its answer cannot be read`)
+      return new ClusterError(
+        { code: 'kubo_error', status: 200, kuboCode: 0 },
+        `what answers at ${this.#settings.api} is not Kubo: its answer cannot be read`
+      )
     }
-    return new ClusterError({ code: 'kubo_unreachable' }, `Kubo does not answer at ${this.#settings.api}: ${messageOf(error)}`, { cause: error })
+    return new ClusterError({ code: 'kubo_unreachable' }, `Kubo does not answer at ${this.#settings.api}: ${messageOf(error)}`, {
+      cause: error
+    })
   }
 }
 

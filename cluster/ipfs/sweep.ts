@@ -35,7 +35,12 @@ export async function sweep(parts: SweepParts, findings: SweepFindings, { signal
   return compare(parts, findings, generation, { signal })
 }
 
-async function record({ kubo, holdings, isTouched, nowMs }: SweepParts, mode: PinMode, generation: number, { signal }: Abortable): Promise<void> {
+async function record(
+  { kubo, holdings, isTouched, nowMs }: SweepParts,
+  mode: PinMode,
+  generation: number,
+  { signal }: Abortable
+): Promise<void> {
   let batch: Cid[] = []
   const flush = async () => {
     const free = batch.filter(cid => !isTouched(cid))
@@ -56,7 +61,12 @@ async function record({ kubo, holdings, isTouched, nowMs }: SweepParts, mode: Pi
   await flush()
 }
 
-async function compare({ holdings, wanted, isTouched }: SweepParts, { onMissing, onSurplus }: SweepFindings, generation: number, { signal }: Abortable): Promise<number> {
+async function compare(
+  { holdings, wanted, isTouched }: SweepParts,
+  { onMissing, onSurplus }: SweepFindings,
+  generation: number,
+  { signal }: Abortable
+): Promise<number> {
   const rows = holdings.all()[Symbol.asyncIterator]()
   let held = 0
   let changes: [Cid, Holding | null][] = []

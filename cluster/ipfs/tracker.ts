@@ -349,7 +349,9 @@ export class KuboTracker implements Tracker {
         this.#touched = undefined
       }
       const nap = new AbortController()
-      const pause = this.#parts.clock.sleep(this.#settings.recoverIntervalMs, { signal: AbortSignal.any([stop, nap.signal]) }).catch(() => {})
+      const pause = this.#parts.clock
+        .sleep(this.#settings.recoverIntervalMs, { signal: AbortSignal.any([stop, nap.signal]) })
+        .catch(() => {})
       await Promise.race([pause, this.#sweepNow.promise])
       nap.abort()
       stop.throwIfAborted()
@@ -358,5 +360,12 @@ export class KuboTracker implements Tracker {
 }
 
 function shown({ status, error, attempts, isPriority, timestamp, progress }: Operation): LocalStatus {
-  return { status, error: status === 'pin_error' || status === 'unpin_error' ? error : '', attemptCount: attempts, priorityPin: isPriority, timestamp, progress }
+  return {
+    status,
+    error: status === 'pin_error' || status === 'unpin_error' ? error : '',
+    attemptCount: attempts,
+    priorityPin: isPriority,
+    timestamp,
+    progress
+  }
 }

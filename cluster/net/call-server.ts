@@ -51,9 +51,12 @@ export class CallServer {
     const abort = new AbortController()
     try {
       const method = this.#methods.get(name)
-      if (method === undefined) throw new ClusterError({ code: 'refused' }, `this peer does not know the method ${name}: it may run another version`)
-      if (!method.open && !this.#isMember(peer)) throw new ClusterError({ code: 'not_a_member' }, `peer ${peer} is not a member of this cluster`)
-      if (running.size >= callsMax) throw new ClusterError({ code: 'overloaded', retryAfterMs: 1_000 }, 'too many calls of one peer are under way')
+      if (method === undefined)
+        throw new ClusterError({ code: 'refused' }, `this peer does not know the method ${name}: it may run another version`)
+      if (!method.open && !this.#isMember(peer))
+        throw new ClusterError({ code: 'not_a_member' }, `peer ${peer} is not a member of this cluster`)
+      if (running.size >= callsMax)
+        throw new ClusterError({ code: 'overloaded', retryAfterMs: 1_000 }, 'too many calls of one peer are under way')
       running.set(id, abort)
       sendAnswer(frames, id, await method.handler(peer, payload, { signal: abort.signal }))
     } catch (error) {

@@ -6,8 +6,10 @@ const reasons: readonly (readonly [RegExp, string])[] = [
   [/ENOTFOUND|EAI_AGAIN|could not resolve/i, 'its name cannot be resolved'],
   [/EHOSTUNREACH|ENETUNREACH/, 'there is no route to it'],
   [/UnexpectedPeer|expected peer|Payload identity key/i, 'another peer answers at this address: its identity is not the expected one'],
-  [/private network|EncryptionFailed|EncryptionError|noise|multistream|Unexpected(EOF|Eof)|StreamReset|StreamState|InvalidMessage|InvalidDataLength|connection was closed|InvalidCryptoExchange|decode/i,
-    'it does not talk to us: another secret, or not a flotilla peer'],
+  [
+    /private network|EncryptionFailed|EncryptionError|noise|multistream|Unexpected(EOF|Eof)|StreamReset|StreamState|InvalidMessage|InvalidDataLength|connection was closed|InvalidCryptoExchange|decode/i,
+    'it does not talk to us: another secret, or not a flotilla peer'
+  ],
   [/Timeout|aborted|timed out/i, 'no answer in time']
 ]
 
@@ -20,5 +22,11 @@ export function explainDial(error: unknown): string {
 function everything(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const inner = error instanceof AggregateError ? error.errors.map(everything) : []
-  return [error.name, (error as { code?: string }).code ?? '', error.message, ...inner, error.cause === undefined ? '' : everything(error.cause)].join(' ')
+  return [
+    error.name,
+    (error as { code?: string }).code ?? '',
+    error.message,
+    ...inner,
+    error.cause === undefined ? '' : everything(error.cause)
+  ].join(' ')
 }

@@ -38,7 +38,11 @@ export async function openHost({ identity, secret, listen, announce }: HostSetti
       services: { identify: identify(), ping: ping() }
     })
   } catch (error) {
-    throw new ClusterError({ code: 'cannot_start' }, `cannot listen for peers on ${listen.join(', ')} (cluster.listen_multiaddress): ${reason(error)}`, { cause: error })
+    throw new ClusterError(
+      { code: 'cannot_start' },
+      `cannot listen for peers on ${listen.join(', ')} (cluster.listen_multiaddress): ${reason(error)}`,
+      { cause: error }
+    )
   }
 }
 

@@ -3,8 +3,9 @@
  * heartbeat never waits behind a large answer. Whoever is not a member is served only what is open to newcomers; without the secret nobody gets
  * as far as that.
  */
-import { peerIdFromString } from '@libp2p/peer-id'
+
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Clock } from '../../src/clock.ts'
 import { parsePeerId } from '../../src/codec.ts'
@@ -182,7 +183,8 @@ export class Network implements Rpc, AsyncDisposable {
     const opened: Stream[] = []
     try {
       const connection = await this.#connect(peer, signal)
-      for (const protocol of [protocols.calls, protocols.messages]) opened.push(await connection.newStream(protocol, { signal, ...streamsMax }))
+      for (const protocol of [protocols.calls, protocols.messages])
+        opened.push(await connection.newStream(protocol, { signal, ...streamsMax }))
       const [calls, messages] = opened
       if (calls === undefined || messages === undefined) throw new Error('no streams')
       const hello = { version, clusterId: this.#clusterId, name: this.#settings.name }
@@ -271,8 +273,10 @@ export class Network implements Rpc, AsyncDisposable {
     const hello = decodeHello(frame)
     // Each side judges: the greeting is answered with ours, and whoever finds the other one strange ends it.
     if (use === 'calls') frames.send(encodeHello({ version, clusterId: this.#clusterId, name: this.#settings.name }))
-    if (hello.version !== version) throw new ClusterError({ code: 'refused' }, `it speaks version ${hello.version} of the peer protocol, this peer ${version}`)
-    if (isStrange(hello.clusterId, this.#clusterId)) throw new ClusterError({ code: 'wrong_cluster' }, `it belongs to cluster ${hello.clusterId}`)
+    if (hello.version !== version)
+      throw new ClusterError({ code: 'refused' }, `it speaks version ${hello.version} of the peer protocol, this peer ${version}`)
+    if (isStrange(hello.clusterId, this.#clusterId))
+      throw new ClusterError({ code: 'wrong_cluster' }, `it belongs to cluster ${hello.clusterId}`)
     this.#log.debug({ peer, name: hello.name, use }, 'peer greeted')
   }
 

@@ -3,7 +3,18 @@ import type { Stream } from '@libp2p/interface'
 import { ClusterError } from '../../src/errors.ts'
 import type { PeerId } from '../../src/types.ts'
 import { Frames } from './frames.ts'
-import { decodeFault, decodeHello, encodeHello, type Hello, kinds, readHead, sendCancel, sendMessage, sendRequest, unreachablePeer } from './link.ts'
+import {
+  decodeFault,
+  decodeHello,
+  encodeHello,
+  type Hello,
+  kinds,
+  readHead,
+  sendCancel,
+  sendMessage,
+  sendRequest,
+  unreachablePeer
+} from './link.ts'
 
 interface Waiting {
   readonly resolve: (answer: Uint8Array) => void
@@ -39,7 +50,10 @@ export class OutboundLink {
     const theirs = await link.#greeted.promise.finally(() => signal.removeEventListener('abort', abort))
     if (theirs.clusterId !== null && hello.clusterId !== null && theirs.clusterId !== hello.clusterId) {
       link.close('another cluster')
-      throw new ClusterError({ code: 'wrong_cluster' }, `peer ${peer} belongs to cluster ${theirs.clusterId}, this peer to ${hello.clusterId}: two clusters are not merged`)
+      throw new ClusterError(
+        { code: 'wrong_cluster' },
+        `peer ${peer} belongs to cluster ${theirs.clusterId}, this peer to ${hello.clusterId}: two clusters are not merged`
+      )
     }
     return link
   }
@@ -58,8 +72,13 @@ export class OutboundLink {
       sendCancel(this.#calls, id)
       reject(signal?.reason)
     }
-    const settled = () => signal?.removeEventListener('abort', abort)
-    this.#waiting.set(id, { resolve: answer => (settled(), resolve(answer)), reject: error => (settled(), reject(error)) })
+    const settle =
+      <T>(end: (value: T) => void) =>
+      (value: T) => {
+        signal?.removeEventListener('abort', abort)
+        end(value)
+      }
+    this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
     signal?.addEventListener('abort', abort, { once: true })
     if (!sendRequest(this.#calls, id, method, payload)) {
       this.#take(id)?.reject(unreachablePeer(this.#peer, 'the link is down, too slow, or the request too large'))

@@ -15,7 +15,7 @@ export function becomeFollower(node: Node, term: number, leader: NodeId | null):
 
 /** Asks whether an election could be won, without disturbing anybody's term. */
 export function campaign(node: Node): void {
-  if (node.role === 'leader' || !node.membership.isVoter(node.settings.id)) return
+  if (node.role === 'leader' || !node.membership.mayLead(node.settings.id)) return
   enterTerm(node, node.term)
   node.role = 'pre_candidate'
   node.leader = null
@@ -130,7 +130,15 @@ function settle(node: Node): void {
 function askForVotes(node: Node, { isPreVote, term }: { isPreVote: boolean; term: number }): void {
   for (const to of voters(node.membership.current)) {
     if (to === node.settings.id) continue
-    const request = { type: 'vote', to, term, isPreVote, lastIndex: node.log.lastIndex, lastTerm: node.log.lastTerm, isTransfer: false } as const
+    const request = {
+      type: 'vote',
+      to,
+      term,
+      isPreVote,
+      lastIndex: node.log.lastIndex,
+      lastTerm: node.log.lastTerm,
+      isTransfer: false
+    } as const
     // A vote request tells the others to move to the new term, and that this node has voted for itself: not before that is durable.
     if (isPreVote) send(node, request)
     else sendAfterPersist(node, request)

@@ -24,6 +24,14 @@ export class Membership {
     return this.current.members.some(member => member.id === id && member.isVoter)
   }
 
+  /**
+   * Whether the node should look for votes: it has one, or the change that takes it away is not committed yet. In the latter case nobody else may be
+   * able to win: the others may lack that very entry (Raft thesis, 4.2.2).
+   */
+  mayLead(id: NodeId): boolean {
+    return this.#history.some(({ configuration: { members } }) => members.some(member => member.id === id && member.isVoter))
+  }
+
   append(index: number, configuration: Configuration): void {
     assert(index > this.index, 'configurations are appended in order')
     this.#history.push({ index, configuration: sorted(configuration) })

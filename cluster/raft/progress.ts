@@ -19,6 +19,8 @@ export class Progress {
   /** A probe is unanswered, or entries are being read from disk for it. */
   isWaiting = false
   isFetching = false
+  /** It answers, but lacks entries that were sent: they may be lost, so it is asked where it stands even if there is nothing new to send. */
+  isDoubtful = false
   #inflight: { readonly last: number; readonly bytes: number }[] = []
   #inflightBytes = 0
 
@@ -85,10 +87,10 @@ export class Progress {
   }
 
   /** A sign of life: a lost probe is repeated, a full window gets one place (all its answers may have been lost). */
-  resume(inflightMax: number): void {
+  resume(limits: { readonly inflightMax: number; readonly inflightBytesMax: number }): void {
     this.isActive = true
     this.isWaiting = false
-    if (this.#inflight.length >= inflightMax) this.#free()
+    if (this.state === 'replicate' && this.isPaused(limits)) this.#free()
   }
 
   #free(): void {

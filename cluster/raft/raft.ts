@@ -97,14 +97,16 @@ export class Raft implements RaftCore {
     if (message.type === 'vote' && message.term >= node.term && isLoyal(node, message)) return false
     if (message.term > node.term) {
       // A pre-vote, and a grant of one, speak of a term that nobody is in yet.
-      const isHypothetical = (message.type === 'vote' && message.isPreVote) || (message.type === 'vote_reply' && message.isPreVote && !message.rejected)
+      const isHypothetical =
+        (message.type === 'vote' && message.isPreVote) || (message.type === 'vote_reply' && message.isPreVote && !message.rejected)
       if (!isHypothetical) becomeFollower(node, message.term, isFromLeader(message) ? message.from : null)
       return true
     }
     if (message.term === node.term) return true
     // Somebody is behind. An old leader must learn of the new term, a candidate as well; the rest is only late.
     if (isFromLeader(message)) send(node, { type: 'append_reply', to: message.from, term: node.term, index: 0, rejected: false })
-    else if (message.type === 'vote') send(node, { type: 'vote_reply', to: message.from, term: node.term, isPreVote: message.isPreVote, rejected: true })
+    else if (message.type === 'vote')
+      send(node, { type: 'vote_reply', to: message.from, term: node.term, isPreVote: message.isPreVote, rejected: true })
     return false
   }
 
@@ -134,7 +136,8 @@ export class Raft implements RaftCore {
       const node = this.#node
       if (node.role !== 'leader') return { refused: 'not_leader' }
       // One entry always fits, or an entry larger than the limit could never be proposed.
-      if (node.uncommittedBytes > 0 && node.uncommittedBytes + data.length > node.settings.uncommittedBytesMax) return { refused: 'overloaded' }
+      if (node.uncommittedBytes > 0 && node.uncommittedBytes + data.length > node.settings.uncommittedBytesMax)
+        return { refused: 'overloaded' }
       const entry: Entry = { index: node.log.lastIndex + 1, term: node.term, type: 'normal', data }
       node.uncommitted.push({ index: entry.index, bytes: data.length })
       node.uncommittedBytes += data.length

@@ -23,7 +23,8 @@ export function replicate(node: Node): void {
 /** @returns whether there may be more to send at once */
 function sendAppend(node: Node, follower: Progress): boolean {
   if (follower.isFetching || follower.isPaused(node.settings)) return false
-  const hasNews = follower.next <= node.log.lastIndex || follower.sentCommit < node.commit || follower.state === 'probe'
+  const hasNews =
+    follower.next <= node.log.lastIndex || follower.sentCommit < node.commit || follower.state === 'probe' || follower.isDoubtful
   if (!hasNews) return false
   if (node.log.termAt(follower.next - 1) === undefined) {
     follower.needSnapshot()
@@ -49,8 +50,13 @@ function sendEntries(node: Node, follower: Progress, entries: readonly Entry[]):
   assert(previousTerm !== undefined, 'the entry before an append has a term')
   send(node, { type: 'append', to: follower.id, term: node.term, previousIndex, previousTerm, entries, commit: node.commit })
   follower.sentCommit = node.commit
+  follower.isDoubtful = false
   const last = entries.at(-1)
-  if (last !== undefined) follower.sent(last.index, entries.reduce((bytes, entry) => bytes + sizeOf(entry), 0))
+  if (last !== undefined)
+    follower.sent(
+      last.index,
+      entries.reduce((bytes, entry) => bytes + sizeOf(entry), 0)
+    )
   else if (follower.state === 'probe') follower.isWaiting = true
 }
 
@@ -72,7 +78,10 @@ export function sendHeartbeats(node: Node): void {
 }
 
 export function heardHeartbeatReply(node: Node, { from }: Of<'heartbeat_reply'>): void {
-  node.followers.get(from)?.resume(node.settings.inflightMax)
+  const follower = node.followers.get(from)
+  if (follower === undefined) return
+  follower.resume(node.settings)
+  follower.isDoubtful = follower.match < node.log.lastIndex
 }
 
 export function heardAppendReply(node: Node, message: Of<'append_reply'>): void {
@@ -94,7 +103,8 @@ export function advanceCommit(node: Node): void {
   const agreed = agreedIndex(membership.current, id => (id === settings.id ? log.durable : (node.followers.get(id)?.match ?? 0)))
   if (agreed <= node.commit || log.termAt(agreed) !== node.term) return
   node.commit = agreed
-  while (node.uncommitted[0] !== undefined && node.uncommitted[0].index <= agreed) node.uncommittedBytes -= node.uncommitted.shift()?.bytes ?? 0
+  while (node.uncommitted[0] !== undefined && node.uncommitted[0].index <= agreed)
+    node.uncommittedBytes -= node.uncommitted.shift()?.bytes ?? 0
   const isLeaving = membership.index <= agreed && !membership.isVoter(settings.id)
   membership.commit(agreed)
   if (isLeaving) {
@@ -115,7 +125,15 @@ export function heardAppend(node: Node, message: Of<'append'>): void {
   }
   if (node.log.termAt(previousIndex) !== previousTerm) {
     const hint = node.log.lastUpToTerm(Math.min(previousIndex, node.log.lastIndex), previousTerm)
-    send(node, { type: 'append_reply', to, term: node.term, index: previousIndex, rejected: true, hintIndex: hint.index, hintTerm: hint.term })
+    send(node, {
+      type: 'append_reply',
+      to,
+      term: node.term,
+      index: previousIndex,
+      rejected: true,
+      hintIndex: hint.index,
+      hintTerm: hint.term
+    })
     return
   }
   const conflict = entries.findIndex(entry => node.log.termAt(entry.index) !== entry.term)

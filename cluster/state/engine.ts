@@ -52,7 +52,10 @@ export class GroupCommitStore implements Store {
     return this.#binding.get(key)
   }
 
-  async *rows(range: Range, options: { readonly reverse?: boolean; readonly limit?: number } = {}): AsyncIterable<readonly [Uint8Array, Uint8Array]> {
+  async *rows(
+    range: Range,
+    options: { readonly reverse?: boolean; readonly limit?: number } = {}
+  ): AsyncIterable<readonly [Uint8Array, Uint8Array]> {
     if (this.#isClosed) throw closed()
     yield* this.#binding.rows(range, { reverse: options.reverse ?? false, limit: options.limit ?? -1 })
   }

@@ -5,14 +5,22 @@ import { type Binding, buffer } from './engine.ts'
 const binary = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const
 
 export async function openLevelDb(folder: string): Promise<Binding> {
-  const db = new ClassicLevel<Buffer, Buffer>(folder, { ...binary, compression: true, writeBufferSize: 8 << 20, cacheSize: 8 << 20, maxOpenFiles: 200 })
+  const db = new ClassicLevel<Buffer, Buffer>(folder, {
+    ...binary,
+    compression: true,
+    writeBufferSize: 8 << 20,
+    cacheSize: 8 << 20,
+    maxOpenFiles: 200
+  })
   await db.open()
   return {
     engine: 'leveldb',
     get: key => db.get(buffer(key)),
     batch: (ops, sync) =>
       db.batch(
-        ops.map(op => (op.type === 'put' ? { type: 'put', key: buffer(op.key), value: buffer(op.value) } : { type: 'del', key: buffer(op.key) })),
+        ops.map(op =>
+          op.type === 'put' ? { type: 'put', key: buffer(op.key), value: buffer(op.value) } : { type: 'del', key: buffer(op.key) }
+        ),
         { sync }
       ),
     rows: ({ gte, lt }, { reverse, limit }) => iterate(db, { gte: buffer(gte), lt: buffer(lt), reverse, limit }),

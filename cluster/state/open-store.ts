@@ -24,9 +24,13 @@ export async function openStore(folder: string, settings: StoreSettings): Promis
     const engine = await choose(folder, settings)
     const path = engine === 'rocksdb' ? findRocksDb(settings.rocksdb) : undefined
     if (engine === 'rocksdb' && (path === undefined || !(await canLoad(path)))) {
-      throw cannotStart(`the store in ${folder} is made by RocksDB, but the npm package rocksdb is not installed here or does not load on this Node.js`)
+      throw cannotStart(
+        `the store in ${folder} is made by RocksDB, but the npm package rocksdb is not installed here or does not load on this Node.js`
+      )
     }
-    return new GroupCommitStore(path === undefined ? await openLevelDb(join(folder, engine)) : await openRocksDb(join(folder, engine), path))
+    return new GroupCommitStore(
+      path === undefined ? await openLevelDb(join(folder, engine)) : await openRocksDb(join(folder, engine), path)
+    )
   } catch (error) {
     if (error instanceof ClusterError) throw error
     throw cannotStart(`the store in ${folder} cannot be opened: ${reason(error)}`, error)
@@ -40,9 +44,12 @@ async function choose(folder: string, { engine, rocksdb }: StoreSettings): Promi
     error => (error.code === 'ENOENT' ? undefined : Promise.reject(error))
   )
   if (made !== undefined) {
-    if (made !== 'rocksdb' && made !== 'leveldb') throw cannotStart(`${file} should name an engine (rocksdb or leveldb), not "${made.slice(0, 40)}"`)
+    if (made !== 'rocksdb' && made !== 'leveldb')
+      throw cannotStart(`${file} should name an engine (rocksdb or leveldb), not "${made.slice(0, 40)}"`)
     if (engine !== 'auto' && engine !== made) {
-      throw cannotStart(`the store in ${folder} is made by ${made}, but the configuration asks for ${engine}: set it back, or start with an empty folder and join again`)
+      throw cannotStart(
+        `the store in ${folder} is made by ${made}, but the configuration asks for ${engine}: set it back, or start with an empty folder and join again`
+      )
     }
     return made
   }

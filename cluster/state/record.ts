@@ -13,7 +13,11 @@ const pinTypes = ['pin', 'meta-pin', 'clusterdag-pin', 'shard-pin'] as const sat
 const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
 const tuple = z.tuple([
   z.literal(layout),
-  z.number().int().min(0).max(pinTypes.length - 1),
+  z
+    .number()
+    .int()
+    .min(0)
+    .max(pinTypes.length - 1),
   z.string(), // name
   z.number().int(), // replication minimum
   z.number().int(), // replication maximum
@@ -55,8 +59,23 @@ export function encodePin(pin: Pin): Uint8Array {
 export function decodePin(cid: Cid, value: Uint8Array): Pin {
   const fields = tuple.safeParse(decode(value))
   if (!fields.success) throw new Error(`the record of pin ${cid} is not of a layout this version knows`)
-  const [, type, name, replicationMin, replicationMax, allocations, expireAt, metadata, pinUpdate, origins, maxDepth, reference, shardSize, timestamp, version] =
-    fields.data
+  const [
+    ,
+    type,
+    name,
+    replicationMin,
+    replicationMax,
+    allocations,
+    expireAt,
+    metadata,
+    pinUpdate,
+    origins,
+    maxDepth,
+    reference,
+    shardSize,
+    timestamp,
+    version
+  ] = fields.data
   return {
     cid,
     type: pinTypes[type] ?? 'pin',

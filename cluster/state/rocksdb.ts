@@ -51,7 +51,12 @@ export async function canLoad(path: string): Promise<boolean> {
 export async function openRocksDb(folder: string, path: string): Promise<Binding> {
   const create = createRequire(import.meta.filename)(path) as (folder: string) => Down
   const db = create(folder)
-  await promisify(db.open.bind(db) as (options: object, done: Callback) => void)({ createIfMissing: true, writeBufferSize: 8 << 20, cacheSize: 8 << 20, maxOpenFiles: 200 })
+  await promisify(db.open.bind(db) as (options: object, done: Callback) => void)({
+    createIfMissing: true,
+    writeBufferSize: 8 << 20,
+    cacheSize: 8 << 20,
+    maxOpenFiles: 200
+  })
   const batch = promisify(db.batch.bind(db) as (ops: readonly object[], options: object, done: Callback) => void)
   const get = (key: Uint8Array) =>
     new Promise<Uint8Array | undefined>((resolve, reject) => {
@@ -67,7 +72,9 @@ export async function openRocksDb(folder: string, path: string): Promise<Binding
     get,
     batch: async (ops, sync) => {
       await batch(
-        ops.map(op => (op.type === 'put' ? { type: 'put', key: buffer(op.key), value: buffer(op.value) } : { type: 'del', key: buffer(op.key) })),
+        ops.map(op =>
+          op.type === 'put' ? { type: 'put', key: buffer(op.key), value: buffer(op.value) } : { type: 'del', key: buffer(op.key) }
+        ),
         { sync }
       )
     },

@@ -21,7 +21,14 @@ export function addsPins({ options }: Call): boolean {
   return flag(options, 'only-hash', false) === false && flag(options, 'pin', true) === true && encoding === 'json'
 }
 
-export function add(parts: CommandParts & { readonly origins: Origins }, call: Call, client: IncomingMessage, plain: ServerResponse, answer: CommandAnswer, signal: AbortSignal): void {
+export function add(
+  parts: CommandParts & { readonly origins: Origins },
+  call: Call,
+  client: IncomingMessage,
+  plain: ServerResponse,
+  answer: CommandAnswer,
+  signal: AbortSignal
+): void {
   const isSilent = flag(call.options, 'silent', false) === true
   // Kubo would say nothing at all, and so hide the roots from us: the silence is ours to keep.
   const url = isSilent ? (client.url ?? '').replace(/([?&])silent=[^&]*/g, '$1') : (client.url ?? '')

@@ -21,7 +21,10 @@ export class CommandAnswer {
   readonly #isText: boolean
   readonly #headers: Readonly<Record<string, string>>
 
-  constructor(answer: ServerResponse, { isStream, isText, headers }: { isStream: boolean; isText: boolean; headers: Readonly<Record<string, string>> }) {
+  constructor(
+    answer: ServerResponse,
+    { isStream, isText, headers }: { isStream: boolean; isText: boolean; headers: Readonly<Record<string, string>> }
+  ) {
     this.#answer = answer
     this.#isStream = isStream
     this.#isText = isText
@@ -58,7 +61,9 @@ export class CommandAnswer {
     if (this.#answer.destroyed) return
     const message = wordsOf(error)
     if (!this.#answer.headersSent) {
-      const { status, code } = isFault(error, 'kubo_error') ? { status: error.fault.status, code: error.fault.kuboCode } : { status: 500, code: 0 }
+      const { status, code } = isFault(error, 'kubo_error')
+        ? { status: error.fault.status, code: error.fault.kuboCode }
+        : { status: 500, code: 0 }
       if (this.#isText) {
         this.#answer.writeHead(500, { ...this.#headers, 'Content-Type': 'text/plain' })
         this.#answer.end(message)
@@ -84,7 +89,8 @@ export class CommandAnswer {
 
 /** Tools match on Kubo's words where there are any. */
 function wordsOf(error: unknown): string {
-  if (error instanceof ClusterError && error.code === 'pin_failed') return error.message.startsWith('pin: ') ? error.message : `pin: ${error.message}`
+  if (error instanceof ClusterError && error.code === 'pin_failed')
+    return error.message.startsWith('pin: ') ? error.message : `pin: ${error.message}`
   if (error instanceof Error && error.name === 'TimeoutError') return 'context deadline exceeded'
   return messageOf(error)
 }

@@ -100,7 +100,9 @@ class KuboDoor implements Door {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = this.#servers.filter(({ listening }) => listening).map(server => new Promise<void>(resolve => server.close(() => resolve())))
+    const closed = this.#servers
+      .filter(({ listening }) => listening)
+      .map(server => new Promise<void>(resolve => server.close(() => resolve())))
     for (const server of this.#servers) server.closeIdleConnections()
     const cut = setTimeout(() => {
       this.#closing.abort(new Error('this peer stops'))
@@ -118,7 +120,10 @@ class KuboDoor implements Door {
     answer.on('close', () => {
       // The path without its query: options may hold secrets.
       const path = (client.url ?? '').split('?')[0]
-      this.#log.debug({ method: client.method, path, status: answer.statusCode, ms: Math.round(performance.now() - started), intercepted: isOurs }, 'kubo call')
+      this.#log.debug(
+        { method: client.method, path, status: answer.statusCode, ms: Math.round(performance.now() - started), intercepted: isOurs },
+        'kubo call'
+      )
     })
     if (!isOurs) return pass(client, answer, { upstream: this.#upstream, origins: this.#origins })
     this.#intercept(client, answer, call).catch(error => {
@@ -131,15 +136,25 @@ class KuboDoor implements Door {
   async #intercept(client: IncomingMessage, answer: ServerResponse, call: Call): Promise<void> {
     const { refusal, headers, isKuboThere } = await this.#gate.judge(client, call)
     if (refusal) {
-      answer.writeHead(refusal.status, { 'Content-Type': refusal.contentType, 'X-Content-Type-Options': 'nosniff', 'Content-Length': refusal.body.length })
+      answer.writeHead(refusal.status, {
+        'Content-Type': refusal.contentType,
+        'X-Content-Type-Options': 'nosniff',
+        'Content-Length': refusal.body.length
+      })
       answer.end(refusal.body)
       return
     }
     const { command, options } = call
     const encoding = options.get('encoding') ?? 'json'
     // A form we cannot write, or a base we would have to: Kubo checks the option, and refuses it where it must.
-    const isStream = command === 'add' || (command === 'pin/add' ? flag(options, 'progress', false) === true : command === 'pin/ls' && flag(options, 'stream', false) === true)
-    const output = new CommandAnswer(answer, { isStream, isText: encoding === 'text', headers: { ...headers, ...(await this.#learnt(isKuboThere)) } })
+    const isStream =
+      command === 'add' ||
+      (command === 'pin/add' ? flag(options, 'progress', false) === true : command === 'pin/ls' && flag(options, 'stream', false) === true)
+    const output = new CommandAnswer(answer, {
+      isStream,
+      isText: encoding === 'text',
+      headers: { ...headers, ...(await this.#learnt(isKuboThere)) }
+    })
     const signal = this.#signalOf(answer, options.get('timeout'))
     if (command === 'add') return add({ ...this.#commands, origins: this.#origins }, call, client, answer, output, signal)
     try {
@@ -176,10 +191,16 @@ class KuboDoor implements Door {
   /** What Kubo puts on every answer of a command. */
   async #learnt(isKuboThere: boolean): Promise<Record<string, string>> {
     if (this.#serverHeader === '' && isKuboThere) {
-      const { headers } = await this.#upstream.call('/api/v0/version', { signal: AbortSignal.timeout(3_000) }).catch(() => ({ headers: {} as IncomingMessage['headers'] }))
+      const { headers } = await this.#upstream
+        .call('/api/v0/version', { signal: AbortSignal.timeout(3_000) })
+        .catch(() => ({ headers: {} as IncomingMessage['headers'] }))
       this.#serverHeader = String(headers.server ?? '')
     }
     const exposed = 'X-Stream-Output, X-Chunked-Output, X-Content-Length'
-    return { 'Access-Control-Allow-Headers': exposed, 'Access-Control-Expose-Headers': exposed, ...(this.#serverHeader ? { Server: this.#serverHeader } : {}) }
+    return {
+      'Access-Control-Allow-Headers': exposed,
+      'Access-Control-Expose-Headers': exposed,
+      ...(this.#serverHeader ? { Server: this.#serverHeader } : {})
+    }
   }
 }

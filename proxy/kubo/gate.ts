@@ -4,8 +4,8 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../src/clock.ts'
-import type { Call } from './request.ts'
 import type { Origins } from './origins.ts'
+import type { Call } from './request.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface Verdict {
@@ -33,7 +33,9 @@ export class Gate {
 
   judge(client: IncomingMessage, { command }: Call): Promise<Verdict> {
     const raw = this.#parts.origins.toKubo(client.rawHeaders)
-    const headers = raw.flatMap((name, position) => (position % 2 === 0 && asked.includes(name.toLowerCase()) ? [name, raw[position + 1] ?? ''] : []))
+    const headers = raw.flatMap((name, position) =>
+      position % 2 === 0 && asked.includes(name.toLowerCase()) ? [name, raw[position + 1] ?? ''] : []
+    )
     const name = [command, ...headers].join('\n')
     const nowMs = this.#parts.clock.monotonicMs()
     const known = this.#verdicts.get(name)
@@ -47,8 +49,14 @@ export class Gate {
 
   async #ask(command: string, headers: readonly string[], client: IncomingMessage): Promise<Verdict> {
     try {
-      const { status, headers: found, body } = await this.#parts.upstream.call(`/api/v0/${command}?stream-channels=gate`, { headers, signal: AbortSignal.timeout(probeMs) })
-      const raw = Object.entries(found).flatMap(([name, value]) => (copied.includes(name) && typeof value === 'string' ? [name, value] : []))
+      const {
+        status,
+        headers: found,
+        body
+      } = await this.#parts.upstream.call(`/api/v0/${command}?stream-channels=gate`, { headers, signal: AbortSignal.timeout(probeMs) })
+      const raw = Object.entries(found).flatMap(([name, value]) =>
+        copied.includes(name) && typeof value === 'string' ? [name, value] : []
+      )
       const mapped = this.#parts.origins.toClient(raw)
       const kept = Object.fromEntries(mapped.flatMap((name, position) => (position % 2 === 0 ? [[name, mapped[position + 1] ?? '']] : [])))
       const refusal = status === 400 ? null : { status, contentType: found['content-type'] ?? 'text/plain; charset=utf-8', body }

@@ -13,7 +13,11 @@ export interface Origins {
 
 export function originsBetween({ doorPort, kuboPort }: { doorPort: () => number; kuboPort: number }): Origins {
   const map = (names: RegExp, from: number, to: number) => (headers: readonly string[]) =>
-    headers.map((text, position) => (position % 2 === 1 && names.test(headers[position - 1] ?? '') ? text.replace(own, (all, host, port) => (Number(port) === from ? `${host}:${to}` : all)) : text))
+    headers.map((text, position) =>
+      position % 2 === 1 && names.test(headers[position - 1] ?? '')
+        ? text.replace(own, (all, host, port) => (Number(port) === from ? `${host}:${to}` : all))
+        : text
+    )
   return {
     toKubo: headers => map(/^(origin|referer)$/i, doorPort(), kuboPort)(headers),
     toClient: headers => map(/^access-control-allow-origin$/i, kuboPort, doorPort())(headers)

@@ -8,7 +8,11 @@ import { kuboFailure } from './answer.ts'
 import type { Origins } from './origins.ts'
 import type { Upstream } from './upstream.ts'
 
-export function pass(client: IncomingMessage, answer: ServerResponse, { upstream, origins }: { upstream: Upstream; origins: Origins }): void {
+export function pass(
+  client: IncomingMessage,
+  answer: ServerResponse,
+  { upstream, origins }: { upstream: Upstream; origins: Origins }
+): void {
   const headers = origins.toKubo(client.rawHeaders)
   const hasBody = client.headers['content-length'] !== undefined || client.headers['transfer-encoding'] !== undefined
   // Without a length Node would send an empty body in chunks, and Kubo would then close the connection.
@@ -35,7 +39,11 @@ function relay(incoming: IncomingMessage, client: IncomingMessage, answer: Serve
   // Only what Kubo said about the connection is passed on.
   answer.removeHeader('connection')
   // An HTTP/1.0 client knows neither chunks nor trailers: it reads to the end of the connection.
-  answer.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', (isOld ? without(headers, /^(transfer-encoding|trailer)$/i) : headers) as never)
+  answer.writeHead(
+    incoming.statusCode ?? 502,
+    incoming.statusMessage ?? '',
+    (isOld ? without(headers, /^(transfer-encoding|trailer)$/i) : headers) as never
+  )
   answer.flushHeaders()
   incoming.on('data', chunk => {
     if (answer.write(chunk)) return

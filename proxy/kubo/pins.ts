@@ -20,7 +20,12 @@ export interface CommandParts {
 const progressMs = 500
 const nameBytesMax = 255
 
-export async function pinAdd({ api, upstream, waitFor }: CommandParts, { words, options }: Call, answer: CommandAnswer, signal: AbortSignal): Promise<void> {
+export async function pinAdd(
+  { api, upstream, waitFor }: CommandParts,
+  { words, options }: Call,
+  answer: CommandAnswer,
+  signal: AbortSignal
+): Promise<void> {
   const isRecursive = boolean(options, 'recursive', true)
   const showsProgress = boolean(options, 'progress', false)
   const name = options.get('name') ?? ''
@@ -28,7 +33,9 @@ export async function pinAdd({ api, upstream, waitFor }: CommandParts, { words, 
   const pinned: Cid[] = []
   for (const word of words) {
     const cid = await resolve(upstream, word, options, signal)
-    const before = await api.allocation(cid, { signal }).catch(error => (isFault(error, 'not_pinned') || isFault(error, 'not_ready') ? undefined : Promise.reject(error)))
+    const before = await api
+      .allocation(cid, { signal })
+      .catch(error => (isFault(error, 'not_pinned') || isFault(error, 'not_ready') ? undefined : Promise.reject(error)))
     if (before?.mode === 'recursive' && !isRecursive) throw failure(`pin: ${cid} already pinned recursively`)
     await api.pin(cid, { name, mode: isRecursive ? 'recursive' : 'direct', signal })
     try {
@@ -45,7 +52,13 @@ export async function pinAdd({ api, upstream, waitFor }: CommandParts, { words, 
 }
 
 /** Follows a pin to the level wanted, telling the client now and then. */
-export async function wait(api: ClusterApi, cid: Cid, until: Exclude<WaitFor, 'committed'>, answer: CommandAnswer | undefined, signal: AbortSignal): Promise<void> {
+export async function wait(
+  api: ClusterApi,
+  cid: Cid,
+  until: Exclude<WaitFor, 'committed'>,
+  answer: CommandAnswer | undefined,
+  signal: AbortSignal
+): Promise<void> {
   let toldMs = performance.now()
   let last: PinProgress | undefined
   for await (const progress of api.follow(cid, { until, signal })) {
@@ -62,7 +75,12 @@ function progressLine({ nodes, bytes }: PinProgress): object {
   return { ...(nodes > 0 ? { Progress: nodes } : {}), ...(bytes !== null && bytes > 0 ? { Bytes: bytes } : {}) }
 }
 
-export async function pinRemove({ api, upstream }: CommandParts, { words, options }: Call, answer: CommandAnswer, signal: AbortSignal): Promise<void> {
+export async function pinRemove(
+  { api, upstream }: CommandParts,
+  { words, options }: Call,
+  answer: CommandAnswer,
+  signal: AbortSignal
+): Promise<void> {
   const isRecursive = boolean(options, 'recursive', true)
   const removed: Cid[] = []
   for (const word of words) {
@@ -95,7 +113,12 @@ async function gone(api: ClusterApi, cid: Cid, signal: AbortSignal): Promise<voi
 
 const listTypes = ['direct', 'indirect', 'recursive', 'all']
 
-export async function pinList({ api, upstream }: CommandParts, { words, options }: Call, answer: CommandAnswer, signal: AbortSignal): Promise<void> {
+export async function pinList(
+  { api, upstream }: CommandParts,
+  { words, options }: Call,
+  answer: CommandAnswer,
+  signal: AbortSignal
+): Promise<void> {
   const type = options.get('type') ?? 'all'
   if (!listTypes.includes(type)) throw failure(`invalid type '${type}', must be one of {direct, indirect, recursive, all}`)
   const isStream = boolean(options, 'stream', false)
@@ -126,12 +149,21 @@ export async function pinList({ api, upstream }: CommandParts, { words, options 
 
 type Emit = (cid: string, kind: string, name: string) => Promise<void>
 
-async function listOne({ api, upstream }: Pick<CommandParts, 'api' | 'upstream'>, word: string, type: string, options: Call['options'], emit: Emit, signal: AbortSignal): Promise<void> {
+async function listOne(
+  { api, upstream }: Pick<CommandParts, 'api' | 'upstream'>,
+  word: string,
+  type: string,
+  options: Call['options'],
+  emit: Emit,
+  signal: AbortSignal
+): Promise<void> {
   const cid = await resolve(upstream, word, options, signal)
   const pin = await api.allocation(cid, { signal }).catch(error => (isFault(error, 'not_pinned') ? undefined : Promise.reject(error)))
   if (pin && (type === 'all' || type === pin.mode)) return emit(cid, pin.mode, pin.name)
   if (type === 'all' || type === 'indirect') {
-    const found = (await kubo(upstream, `pin/ls?arg=${cid}&type=indirect`, signal).catch(() => undefined)) as { Keys?: Record<string, { Type: string }> } | undefined
+    const found = (await kubo(upstream, `pin/ls?arg=${cid}&type=indirect`, signal).catch(() => undefined)) as
+      | { Keys?: Record<string, { Type: string }> }
+      | undefined
     const kind = found?.Keys?.[cid]?.Type
     if (kind !== undefined) return emit(cid, kind, '')
   }
@@ -143,7 +175,12 @@ async function listIndirect({ api, upstream }: Pick<CommandParts, 'api' | 'upstr
   const found = (await kubo(upstream, 'pin/ls?type=indirect', signal)) as { Keys?: Record<string, { Type: string }> }
   for (const text of Object.keys(found.Keys ?? {})) {
     const cid = tryCid(text)
-    const isPinned = cid !== undefined && (await api.allocation(cid, { signal }).then(() => true, () => false))
+    const isPinned =
+      cid !== undefined &&
+      (await api.allocation(cid, { signal }).then(
+        () => true,
+        () => false
+      ))
     if (!isPinned) await emit(text, 'indirect', '')
   }
 }
@@ -191,7 +228,10 @@ async function kubo(upstream: Upstream, path: string, signal: AbortSignal): Prom
 function boolean(options: Call['options'], name: string, initial: boolean): boolean {
   const value = flag(options, name, initial)
   if (value === undefined) {
-    throw new ClusterError({ code: 'kubo_error', status: 400, kuboCode: 1 }, `could not convert value "${options.get(name)}" to type "bool" (for option "-${name}")`)
+    throw new ClusterError(
+      { code: 'kubo_error', status: 400, kuboCode: 1 },
+      `could not convert value "${options.get(name)}" to type "bool" (for option "-${name}")`
+    )
   }
   return value
 }

@@ -28,7 +28,10 @@ export class Upstream {
   }
 
   /** A call of our own, without a body; the whole answer. */
-  async call(path: string, { headers = [], signal }: { headers?: readonly string[]; signal?: AbortSignal } = {}): Promise<{ status: number; headers: IncomingMessage['headers']; body: Buffer }> {
+  async call(
+    path: string,
+    { headers = [], signal }: { headers?: readonly string[]; signal?: AbortSignal } = {}
+  ): Promise<{ status: number; headers: IncomingMessage['headers']; body: Buffer }> {
     const outgoing = this.open('POST', path, ['Host', 'kubo', ...headers, 'Content-Length', '0'])
     const abort = () => outgoing.destroy(new Error('given up'))
     signal?.addEventListener('abort', abort, { once: true })

@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { base58btc } from 'multiformats/bases/base58'
-import { type Beginning, RaftConsensus } from '../../cluster/consensus/raft-consensus.ts'
 import type { Newcomer } from '../../cluster/consensus/members.ts'
+import { type Beginning, RaftConsensus } from '../../cluster/consensus/raft-consensus.ts'
 import { openStore } from '../../cluster/state/open-store.ts'
 import { Pinset } from '../../cluster/state/pinset.ts'
 import type { Store } from '../../cluster/state/store.ts'
@@ -23,7 +23,11 @@ export function peerId(number: number): PeerId {
 }
 
 export function newcomer(number: number): Newcomer {
-  return { id: peerId(number), name: `p${number}`, addresses: [parseMultiaddr(`/ip4/127.0.0.1/tcp/${1000 + number}/p2p/${peerId(number)}`)] }
+  return {
+    id: peerId(number),
+    name: `p${number}`,
+    addresses: [parseMultiaddr(`/ip4/127.0.0.1/tcp/${1000 + number}/p2p/${peerId(number)}`)]
+  }
 }
 
 export interface TestPeer extends AsyncDisposable {
@@ -78,7 +82,13 @@ export class TestPeers implements AsyncDisposable {
         origin: randomBytes(8).toString('hex'),
         onFatal: error => this.fatal.push(error)
       },
-      { tickMs: 10, electionMs: 150, heartbeatMs: 30, proposals: { timeoutMs: 5_000, countMax: 5_000, bytesMax: 16 << 20 }, self: newcomer(number) }
+      {
+        tickMs: 10,
+        electionMs: 150,
+        heartbeatMs: 30,
+        proposals: { timeoutMs: 5_000, countMax: 5_000, bytesMax: 16 << 20 },
+        self: newcomer(number)
+      }
     )
     await consensus.start(beginning, { signal })
     const kill = async () => {

@@ -1,7 +1,8 @@
 /** Peers of one process that call each other: the contract of `Rpc`, with links that can be cut. Bytes are copied, as a socket does. */
+
+import type { CallHandler, MessageHandler, Rpc } from '../../cluster/net/rpc.ts'
 import { ClusterError } from '../../src/errors.ts'
 import type { PeerId } from '../../src/types.ts'
-import type { CallHandler, MessageHandler, Rpc } from '../../cluster/net/rpc.ts'
 
 export class MemoryNetwork {
   readonly #peers = new Map<PeerId, MemoryRpc>()

@@ -141,7 +141,10 @@ test('a folder of another peer is refused', async () => {
   await using peers = await TestPeers.open()
   const one = await peers.start(1, peers.found(1))
   const { store } = one
-  await assert.rejects(peers.start(2, peers.found(2), { store }), error => isFault(error, 'cannot_start') && /belongs to peer/.test(error.message))
+  await assert.rejects(
+    peers.start(2, peers.found(2), { store }),
+    error => isFault(error, 'cannot_start') && /belongs to peer/.test(error.message)
+  )
 })
 
 test('an operation that arrives twice is applied once and answers the same', () => {

@@ -17,7 +17,13 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 async function open(options: { secret?: Uint8Array; cluster?: string; port?: number } = {}): Promise<Network> {
   const network = new Network(
     { clock: systemClock, log: openLog({ level: 'silent', name: 'test' }) },
-    { identity: await createIdentity(), secret: options.secret ?? secret, listen: [parseMultiaddr('/ip4/127.0.0.1/tcp/0')], announce: [], name: 'test' }
+    {
+      identity: await createIdentity(),
+      secret: options.secret ?? secret,
+      listen: [parseMultiaddr('/ip4/127.0.0.1/tcp/0')],
+      announce: [],
+      name: 'test'
+    }
   )
   await network.start()
   if (options.cluster) network.setClusterId(options.cluster)
@@ -30,7 +36,8 @@ async function open(options: { secret?: Uint8Array; cluster?: string; port?: num
 }
 
 function introduce(...networks: Network[]): void {
-  for (const one of networks) one.setMembers(networks.filter(other => other !== one).map(other => ({ id: other.self, addresses: other.addresses })))
+  for (const one of networks)
+    one.setMembers(networks.filter(other => other !== one).map(other => ({ id: other.self, addresses: other.addresses })))
 }
 
 test('members call each other, many at once, and large answers arrive whole', async () => {
@@ -47,7 +54,10 @@ test('a fault arrives as the fault it was', async () => {
   await using a = await open()
   await using b = await open()
   introduce(a, b)
-  await assert.rejects(a.call(b.self, 'fail', bytes('')), error => isFault(error, 'not_enough_peers') && error.fault.wanted === 3 && error.message === 'too few')
+  await assert.rejects(
+    a.call(b.self, 'fail', bytes('')),
+    error => isFault(error, 'not_enough_peers') && error.fault.wanted === 3 && error.message === 'too few'
+  )
   await assert.rejects(a.call(b.self, 'nothing', bytes('')), error => isFault(error, 'refused'))
 })
 
@@ -55,7 +65,16 @@ test('an abort reaches the handler', async () => {
   await using a = await open()
   await using b = await open()
   const told = Promise.withResolvers<void>()
-  b.handle('slow', (_from, _payload, { signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => (told.resolve(), reject(signal.reason)))))
+  b.handle(
+    'slow',
+    (_from, _payload, { signal }) =>
+      new Promise((_resolve, reject) =>
+        signal.addEventListener('abort', () => {
+          told.resolve()
+          reject(signal.reason)
+        })
+      )
+  )
   introduce(a, b)
   const stop = new AbortController()
   const call = a.call(b.self, 'slow', bytes(''), { signal: stop.signal })
@@ -78,14 +97,20 @@ test('messages arrive in order', async () => {
     assert.ok(a.send(b.self, 'numbers', payload))
   }
   await until('all messages', () => seen.length === 2_000)
-  assert.deepEqual(seen, seen.toSorted((x, y) => x - y))
+  assert.deepEqual(
+    seen,
+    seen.toSorted((x, y) => x - y)
+  )
 })
 
 test('who does not know the secret gets nothing, and is told why within five seconds', async () => {
   await using a = await open()
   await using stranger = await open({ secret: randomBytes(32) })
   const started = performance.now()
-  await assert.rejects(stranger.dialAny(a.addresses[0]!), error => isFault(error, 'peer_unreachable') && /another secret|in time/.test(error.message))
+  await assert.rejects(
+    stranger.dialAny(a.addresses[0]!),
+    error => isFault(error, 'peer_unreachable') && /another secret|in time/.test(error.message)
+  )
   assert.ok(performance.now() - started < 6_000)
 })
 
@@ -99,9 +124,12 @@ test('a peer that is not a member is served only what is open, a removed one not
   introduce(a, guest)
   await guest.call(id, 'echo', bytes(''))
   a.setMembers([])
-  await assert.rejects(async () => {
-    for (;;) await guest.call(id, 'echo', bytes(''))
-  }, error => isFault(error, 'not_a_member') || isFault(error, 'peer_unreachable'))
+  await assert.rejects(
+    async () => {
+      for (;;) await guest.call(id, 'echo', bytes(''))
+    },
+    error => isFault(error, 'not_a_member') || isFault(error, 'peer_unreachable')
+  )
 })
 
 test('peers of two clusters with one secret refuse each other', async () => {
@@ -127,7 +155,10 @@ test('a call ends with a fault as soon as the peer is gone, and the link comes b
 
 test('nothing listens: one sentence says so', async () => {
   await using a = await open()
-  await assert.rejects(a.dialAny(parseMultiaddr('/ip4/127.0.0.1/tcp/1')), error => isFault(error, 'peer_unreachable') && /nothing listens there/.test(error.message))
+  await assert.rejects(
+    a.dialAny(parseMultiaddr('/ip4/127.0.0.1/tcp/1')),
+    error => isFault(error, 'peer_unreachable') && /nothing listens there/.test(error.message)
+  )
 })
 
 test('an identity reads back as it was written, and a damaged one is refused without showing the key', async () => {
@@ -135,8 +166,14 @@ test('an identity reads back as it was written, and a damaged one is refused wit
   const text = formatIdentity(identity)
   assert.equal(parseIdentity(text, 'identity.json').id, identity.id)
   const other = await createIdentity()
-  assert.throws(() => parseIdentity(text.replace(identity.id, other.id), 'identity.json'), error => isFault(error, 'cannot_start') && /belongs to/.test(error.message))
-  assert.throws(() => parseIdentity('{"id": 3}', 'identity.json'), error => isFault(error, 'cannot_start'))
+  assert.throws(
+    () => parseIdentity(text.replace(identity.id, other.id), 'identity.json'),
+    error => isFault(error, 'cannot_start') && /belongs to/.test(error.message)
+  )
+  assert.throws(
+    () => parseIdentity('{"id": 3}', 'identity.json'),
+    error => isFault(error, 'cannot_start')
+  )
 })
 
 test('the keystream does not depend on how the bytes are cut', () => {

@@ -29,7 +29,10 @@ const rocksdb = rocksPath !== undefined && (await canLoad(rocksPath)) ? rocksFol
 
 const engines: readonly { engine: Engine; skip: string | false }[] = [
   { engine: 'leveldb', skip: false },
-  { engine: 'rocksdb', skip: rocksdb === undefined ? 'the npm package rocksdb is not installed, or its binding does not load on this Node.js' : false }
+  {
+    engine: 'rocksdb',
+    skip: rocksdb === undefined ? 'the npm package rocksdb is not installed, or its binding does not load on this Node.js' : false
+  }
 ]
 
 for (const { engine, skip } of engines) {
@@ -86,7 +89,10 @@ for (const { engine, skip } of engines) {
 
     test('a second opening of the same folder is refused in one sentence', async () => {
       await using _store = await open(`twice-${engine}`)
-      await assert.rejects(open(`twice-${engine}`), error => isFault(error, 'cannot_start') && /another process uses it/.test(error.message))
+      await assert.rejects(
+        open(`twice-${engine}`),
+        error => isFault(error, 'cannot_start') && /another process uses it/.test(error.message)
+      )
     })
 
     test('an engine asked for later than the folder was made is refused', async () => {
