@@ -1,0 +1,133 @@
+/** What operators get wrong: one clear sentence, the right exit code, nothing lost. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { freeBase, LocalCluster } from '../support/local-cluster.ts'
+
+const program = resolve(import.meta.dirname, '../../cli/bin.js')
+
+interface End {
+  readonly code: number
+  readonly said: string
+}
+
+function flotilla(words: readonly string[], variables: Record<string, string> = {}): Promise<End> {
+  return new Promise(done => {
+    execFile(process.execPath, [program, ...words], { env: { ...process.env, ...variables }, timeout: 40_000 }, (error, stdout, stderr) =>
+      done({ code: error ? Number(error.code ?? -1) : 0, said: stdout + stderr })
+    )
+  })
+}
+
+describe('mistakes', () => {
+  let cluster: LocalCluster
+  let folder: string
+  let port: number
+  before(async () => {
+    cluster = await LocalCluster.start({ peers: 1 })
+    folder = await mkdtemp(join(tmpdir(), 'flotilla-mistakes-'))
+    port = await freeBase(4)
+  })
+  after(async () => {
+    await cluster[Symbol.asyncDispose]()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  /** A new peer's folder with ports of its own. */
+  async function init(name: string, secret: string): Promise<Record<string, string>> {
+    const at = (offset: number) => `/ip4/127.0.0.1/tcp/${port + offset}`
+    const variables = {
+      FLOTILLA_PATH: join(folder, name),
+      CLUSTER_SECRET: secret,
+      CLUSTER_LISTENMULTIADDRESS: at(2),
+      CLUSTER_RESTAPI_HTTPLISTENMULTIADDRESS: at(0),
+      CLUSTER_IPFSPROXY_LISTENMULTIADDRESS: at(1)
+    }
+    assert.equal((await flotilla(['init'], variables)).code, 0)
+    return { FLOTILLA_PATH: variables.FLOTILLA_PATH }
+  }
+  const secretOf = async () => JSON.parse(await readFile(join(cluster.peer(0).dir, 'service.json'), 'utf8')).cluster.secret as string
+  const bootstrap = () => `/ip4/127.0.0.1/tcp/${cluster.basePort + 2}`
+
+  test('a wrong secret: the newcomer ends with a sentence that says so, and shows no secret', async () => {
+    const wrong = '11'.repeat(32)
+    const { code, said } = await flotilla(['daemon', '--bootstrap', bootstrap()], await init('wrong-secret', wrong))
+    assert.equal(code, 1)
+    assert.match(said, /cannot join: .*another secret/)
+    assert.ok(!said.includes(wrong))
+  })
+
+  test('a second daemon on one folder is refused with the process that holds it', async () => {
+    const { code, said } = await flotilla(['daemon'], { FLOTILLA_PATH: cluster.peer(0).dir })
+    assert.equal(code, 1)
+    assert.match(said, new RegExp(`in use by process ${cluster.peer(0).pid}`))
+  })
+
+  test('a port in use is named with its setting', async () => {
+    const variables = await init('port', await secretOf())
+    const taken = createServer()
+    await new Promise<void>(done => taken.listen(port, '127.0.0.1', done))
+    const { code, said } = await flotilla(['daemon'], variables)
+    taken.close()
+    assert.equal(code, 1)
+    assert.match(said, new RegExp(`cannot listen on /ip4/127.0.0.1/tcp/${port}.*api.restapi.http_listen_multiaddress`))
+  })
+
+  test('up names the port that is taken before it starts anything', async () => {
+    const { code, said } = await flotilla(['up', '--dir', join(folder, 'up'), '--base-port', String(cluster.basePort)])
+    assert.equal(code, 1)
+    assert.match(said, new RegExp(`port ${cluster.basePort} is in use \\(REST of peer-0\\)`))
+  })
+
+  test('a configuration that is missing, no JSON, or has an unknown key or a bad value, each gets its sentence', async () => {
+    const variables = await init('config', await secretOf())
+    const file = join(variables.FLOTILLA_PATH ?? '', 'service.json')
+    const good = JSON.parse(await readFile(file, 'utf8'))
+    const cases: readonly (readonly [string, RegExp])[] = [
+      ['{"cluster": ', /is not JSON/],
+      [
+        JSON.stringify({ ...good, cluster: { ...good.cluster, peer_name: 'x' } }),
+        /cluster\.peer_name is not known; did you mean cluster\.peername\?/
+      ],
+      [
+        JSON.stringify({ ...good, cluster: { ...good.cluster, secret: 'abcd' } }),
+        /cluster\.secret has a value that does not fit: expected 64 hexadecimal digits/
+      ],
+      [
+        JSON.stringify({ ...good, cluster: { ...good.cluster, replication_factor_min: 3, replication_factor_max: 2 } }),
+        /do not fit together/
+      ]
+    ]
+    for (const [content, sentence] of cases) {
+      await writeFile(file, content)
+      const { code, said } = await flotilla(['daemon'], variables)
+      assert.equal(code, 1)
+      assert.match(said, sentence)
+    }
+    const { code, said } = await flotilla(['daemon'], { FLOTILLA_PATH: join(folder, 'nowhere') })
+    assert.equal(code, 1)
+    assert.match(said, /does not exist; run "flotilla init" first/)
+  })
+
+  test('init does not overwrite', async () => {
+    const variables = await init('twice', await secretOf())
+    const before = await readFile(join(variables.FLOTILLA_PATH ?? '', 'service.json'), 'utf8')
+    const { code, said } = await flotilla(['init'], variables)
+    assert.equal(code, 1)
+    assert.match(said, /exists already: --force overwrites it/)
+    assert.equal(await readFile(join(variables.FLOTILLA_PATH ?? '', 'service.json'), 'utf8'), before)
+  })
+
+  test('what is no CID, and a path that is none, are answered with 400 and exit code 2', async () => {
+    const { rest } = cluster.peer(0)
+    assert.equal((await fetch(`${rest}/pins/nonsense`, { method: 'POST' })).status, 400)
+    assert.equal((await fetch(`${rest}/nowhere`)).status, 404)
+    const { code, said } = await flotilla(['pin', 'add', 'nonsense', '--host', rest])
+    assert.equal(code, 2)
+    assert.match(said, /neither a CID nor a path/)
+  })
+})
