@@ -64,20 +64,29 @@ describe('processes that are killed', () => {
     await using cluster = await LocalCluster.start()
     await using client = cluster.client(1)
     const answered: Cid[] = []
+    const refused: unknown[] = []
     const load = Promise.all(
       Array.from({ length: 8 }, async (_, worker) => {
         for (let index = 0; ; index++) {
           const cid = inline(`all ${worker} ${index}`)
           try {
             await client.pin(cid)
-          } catch {
+          } catch (error) {
+            refused.push(error)
             return
           }
           answered.push(cid)
         }
       })
     )
-    await until('some pins', () => answered.length > 200)
+    await until(
+      'some pins',
+      () => {
+        if (refused.length > 0) throw refused[0]
+        return answered.length > 200
+      },
+      30_000
+    )
     await Promise.all([0, 1, 2].map(number => cluster.kill(number)))
     await load
     for (const number of [0, 1, 2]) cluster.restart(number)
