@@ -73,7 +73,8 @@ export class Driver implements AsyncDisposable {
   #round: Promise<void> | undefined
   #isStopped = false
   #reign = ''
-  #memberIndex = -1
+  #followed: Configuration | undefined
+  #members: readonly ClusterMember[] = []
   #onStatus: () => void = () => {}
 
   constructor(parts: DriverParts, settings: DriverSettings) {
@@ -148,8 +149,8 @@ export class Driver implements AsyncDisposable {
   }
 
   status(): Omit<ConsensusStatus, 'clusterId' | 'isReady'> {
-    const { role, term, leader, commit, configuration, followers } = this.#raft.status()
-    const members = fromConfiguration(configuration)
+    const { role, term, leader, commit, followers } = this.#raft.status()
+    const members = this.#members
     const isVoter = members.some(({ id, isVoter }) => id === this.#parts.rpc.self && isVoter)
     return {
       role: role === 'pre_candidate' ? 'candidate' : role === 'follower' && !isVoter ? 'learner' : role,
@@ -190,7 +191,7 @@ export class Driver implements AsyncDisposable {
     this.#watchReign()
     this.#propose()
     this.#send(this.#raft.outgoing())
-    if (this.#round === undefined && (this.#raft.hasReady() || this.#applied < this.#raft.status().commit)) {
+    if (this.#round === undefined && (this.#raft.hasReady() || this.#applied < this.#raft.commit)) {
       this.#round = this.#work()
         .catch(error => this.#fail(error))
         .finally(() => {
@@ -215,7 +216,7 @@ export class Driver implements AsyncDisposable {
     if (step) this.#finish(step)
     this.#settleCommitted()
     this.#followMembers()
-    this.#onStatus()
+    this.#watchReign()
   }
 
   #finish({ index, outcomes, committed }: Step): void {
@@ -257,7 +258,7 @@ export class Driver implements AsyncDisposable {
 
   /** Gives waiting proposals to the leader: into the own log, or in one call to the peer that leads. */
   #propose(): void {
-    const { leader, role } = this.#raft.status()
+    const { leader, role } = this.#raft
     if (leader === null) return
     if (role === 'leader') {
       const unsent = this.#proposals.takeUnsent(Number.POSITIVE_INFINITY)
@@ -304,8 +305,8 @@ export class Driver implements AsyncDisposable {
 
   /** A new leader or term: what was given to the old one may be lost. */
   #watchReign(): void {
-    const { leader, term } = this.#raft.status()
-    const reign = `${term}/${leader}`
+    const { leader, term, role } = this.#raft
+    const reign = `${term}/${leader}/${role}`
     if (reign === this.#reign) return
     this.#reign = reign
     if (leader !== null) this.#proposals.resendAll()
@@ -327,9 +328,11 @@ export class Driver implements AsyncDisposable {
   // ---- members and connections ----
 
   #followMembers(): void {
-    const { configuration, configurationIndex } = this.#raft.status()
-    if (configurationIndex === this.#memberIndex) return
-    this.#memberIndex = configurationIndex
+    const { configuration } = this.#raft
+    if (configuration === this.#followed) return
+    this.#followed = configuration
+    this.#members = fromConfiguration(configuration)
+    this.#onStatus()
     // A newcomer's log begins with the founders; until its own entry arrives it knows more members from its welcome, so none is dropped here.
     if (configuration.members.some(({ id }) => id === this.#parts.rpc.self)) this.#parts.rpc.setMembers(this.#others(configuration))
   }
@@ -340,13 +343,13 @@ export class Driver implements AsyncDisposable {
 
   #connection(peer: PeerId, isUp: boolean): void {
     if (this.#isStopped) return
-    const { leader, role } = this.#raft.status()
+    const { leader, role } = this.#raft
     if (isUp || leader !== peer || role === 'leader') return
     this.#raft.forgetLeader()
     this.#watchReign()
     // Not all at once; and if the leader is alive, it is heard again or the others refuse.
     void this.#parts.clock.sleep(10 + this.#parts.random(hurryMs)).then(() => {
-      if (this.#isStopped || this.#raft.status().leader !== null) return
+      if (this.#isStopped || this.#raft.leader !== null) return
       this.#guard(() => this.#raft.campaign())
       this.#wake()
     })
@@ -360,7 +363,8 @@ export class Driver implements AsyncDisposable {
   }
 
   #settleCommitted(): void {
-    const { commit, role } = this.#raft.status()
+    if (this.#commitWaiters.length === 0) return
+    const { commit, role } = this.#raft
     for (const waiter of this.#commitWaiters.splice(0)) {
       if (waiter.index <= commit) waiter.resolve()
       else if (role !== 'leader') waiter.reject(this.#noLeader())

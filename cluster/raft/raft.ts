@@ -27,6 +27,7 @@ import type {
   Message,
   NodeId,
   RaftCore,
+  RaftRole,
   RaftSettings,
   RaftStatus,
   Ready,
@@ -245,6 +246,26 @@ export class Raft implements RaftCore {
 
   termAt(index: number): number | undefined {
     return this.#node.log.termAt(index)
+  }
+
+  get role(): RaftRole {
+    return this.#node.role
+  }
+
+  get term(): number {
+    return this.#node.term
+  }
+
+  get leader(): NodeId | null {
+    return this.#node.leader
+  }
+
+  get commit(): number {
+    return this.#node.commit
+  }
+
+  get configuration(): Configuration {
+    return this.#node.membership.current
   }
 
   status(): RaftStatus {

@@ -200,5 +200,12 @@ export interface RaftCore {
   /** A recent entry from memory, or `undefined` where it must be read from disk. */
   cached(index: number): Entry | undefined
   termAt(index: number): number | undefined
+  /** What is asked for at every turn, without the cost of a whole status. */
+  readonly role: RaftRole
+  readonly term: number
+  readonly leader: NodeId | null
+  readonly commit: number
+  /** The same object until it changes. */
+  readonly configuration: Configuration
   status(): RaftStatus
 }
