@@ -26,6 +26,8 @@ export const protocols = { calls: '/flotilla/calls/1', messages: '/flotilla/mess
 const version = 1
 const streamsMax = { maxInboundStreams: 256, maxOutboundStreams: 256, negotiateFully: true } as const
 const dialMs = 5_000
+/** How long a refused peer has to read why. */
+const refusalMs = 1_000
 const retryMinMs = 100
 const retryMaxMs = 2_000
 
@@ -248,15 +250,19 @@ export class Network implements Rpc, AsyncDisposable {
     const all = this.#inbound.get(peer) ?? new Set()
     this.#inbound.set(peer, all)
     let isGreeted = false
+    let isRefused = false
     const frames: Frames = new Frames(stream, {
       onFrame: frame => {
+        if (isRefused) return
         try {
           if (isGreeted) this.#serve(peer, frames, frame, use)
           else this.#greet(peer, frames, frame, use)
           isGreeted = true
         } catch (error) {
           this.#log.warn({ peer, reason: messageOf(error) }, 'peer refused')
-          frames.close(messageOf(error))
+          isRefused = true
+          // Our greeting is on its way: the other side reads there why, and ends the stream itself; if it does not, it is ended here.
+          setTimeout(() => frames.close(messageOf(error)), refusalMs).unref()
         }
       },
       onClose: () => {

@@ -1,17 +1,10 @@
 /** kill -9, on real processes under load. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { CID } from 'multiformats/cid'
-import { create } from 'multiformats/hashes/digest'
-import { cidOf } from '../../src/codec.ts'
 import type { Cid } from '../../src/types.ts'
+import { inline } from '../support/cids.ts'
 import { LocalCluster } from '../support/local-cluster.ts'
 import { until } from '../support/until.ts'
-
-/** A CID that carries its content, so that every Kubo can pin it at once. */
-function inline(text: string): Cid {
-  return cidOf(CID.create(1, 0x55, create(0, new TextEncoder().encode(text))))
-}
 
 async function agreed(cluster: LocalCluster, number: number): Promise<Set<string>> {
   await using client = cluster.client(number)

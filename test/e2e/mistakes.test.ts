@@ -1,14 +1,19 @@
 /** What operators get wrong: one clear sentence, the right exit code, nothing lost. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { inline } from '../support/cids.ts'
 import { freeBase, LocalCluster } from '../support/local-cluster.ts'
+import { until } from '../support/until.ts'
 
 const program = resolve(import.meta.dirname, '../../cli/bin.js')
+
+/** A disk of its own for the test needs the right to mount one. */
+const cannotMount = process.getuid?.() === 0 ? false : 'mounting a small disk needs root'
 
 interface End {
   readonly code: number
@@ -120,6 +125,72 @@ describe('mistakes', () => {
     assert.equal(code, 1)
     assert.match(said, /exists already: --force overwrites it/)
     assert.equal(await readFile(join(variables.FLOTILLA_PATH ?? '', 'service.json'), 'utf8'), before)
+  })
+
+  test('a data folder of another cluster is not joined to this one', async () => {
+    const variables = await init('other-cluster', await secretOf())
+    const alone = spawn(process.execPath, [program, 'daemon'], { env: { ...process.env, ...variables }, stdio: 'ignore' })
+    const ended = new Promise(done => alone.on('exit', done))
+    await until(
+      'it founded a cluster of its own',
+      async () => (await fetch(`http://127.0.0.1:${port}/id`).catch(() => undefined))?.ok,
+      20_000
+    )
+    alone.kill('SIGTERM')
+    assert.equal(await ended, 0)
+    const { code, said } = await flotilla(['daemon', '--bootstrap', bootstrap()], variables)
+    assert.equal(code, 1)
+    assert.match(said, /the data folder belongs to cluster .* is a member of another one/)
+  })
+
+  test('a full disk ends the peer with a sentence, and with space again it comes back with all it acknowledged', {
+    skip: cannotMount
+  }, async () => {
+    const disk = join(folder, 'disk')
+    await mkdir(disk)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'flotilla-test', disk])
+    try {
+      const variables = await init('disk/peer', await secretOf())
+      const start = () => {
+        const child = spawn(process.execPath, [program, 'daemon'], {
+          env: { ...process.env, ...variables },
+          stdio: ['ignore', 'ignore', 'pipe']
+        })
+        let said = ''
+        child.stderr.on('data', chunk => (said += chunk))
+        return { child, ended: new Promise<number | null>(done => child.on('exit', done)), said: () => said }
+      }
+      const isUp = () =>
+        until('the peer answers', async () => (await fetch(`http://127.0.0.1:${port}/id`).catch(() => undefined))?.ok, 20_000)
+      const first = start()
+      await isUp()
+      const answered: string[] = []
+      const filler = 'x'.repeat(200_000)
+      for (let index = 0; first.child.exitCode === null; index++) {
+        const cid = inline(`disk ${index}`)
+        const url = `http://127.0.0.1:${port}/pins/${cid}?name=${index}&meta-filler=${filler.slice(0, 3_000)}`
+        const answer = await fetch(url, { method: 'POST' }).catch(() => undefined)
+        if (answer?.ok) answered.push(cid)
+        else break
+        await answer.arrayBuffer()
+      }
+      assert.equal(await first.ended, 1)
+      assert.match(first.said(), /the store cannot write: .*(No space left|ENOSPC)/i)
+      assert.ok(answered.length > 10)
+      execFileSync('mount', ['-o', 'remount,size=64m', disk])
+      const again = start()
+      await isUp()
+      const listed = await (await fetch(`http://127.0.0.1:${port}/allocations`)).text()
+      for (const cid of answered) assert.ok(listed.includes(cid), `${cid} was acknowledged and is lost`)
+      again.child.kill('SIGTERM')
+      await again.ended
+      execFileSync('mount', ['-o', 'remount,ro', disk])
+      const { code, said } = await flotilla(['daemon'], variables)
+      assert.equal(code, 1)
+      assert.match(said, /cannot be used: the file system is read-only/)
+    } finally {
+      execFileSync('umount', ['-l', disk])
+    }
   })
 
   test('what is no CID, and a path that is none, are answered with 400 and exit code 2', async () => {
