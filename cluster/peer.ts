@@ -66,7 +66,7 @@ export async function startPeer(
   await using opened = new AsyncDisposableStack()
   const self = settings.network.identity.id
 
-  const store = opened.use(await openStore(settings.dataFolder, settings.store))
+  const store = opened.use(await openStore(settings.dataFolder, { log, onFailure: onFatal, ...settings.store }))
   const knownCluster = await RaftConsensus.clusterIdOf(store, self)
   const network = opened.use(new Network({ clock, log }, { ...settings.network, name: settings.name }))
   await network.start()

@@ -1,20 +1,34 @@
-/** What an engine has to offer, and the store made of it: one write outstanding, the first error final. */
+/** What an engine has to offer, and the store made of it: one write outstanding, the first error final, nothing called after the close. */
 import { ClusterError, messageOf } from '../../src/errors.ts'
 import type { Engine, Range, Store, WriteOp } from './store.ts'
 
-/** A binding. `batch` is never called before the last one has ended. Iterators see the rows as of their opening. */
+/** A binding. `batch` is never called before the last one has ended, and nothing at all once `close` was called. */
 export interface Binding {
   readonly engine: Engine
-  get(key: Uint8Array): Promise<Uint8Array | undefined>
+  /** One value a key, in order. */
+  getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | undefined)[]>
   batch(ops: readonly WriteOp[], sync: boolean): Promise<void>
-  rows(range: Range, options: { reverse: boolean; limit: number }): AsyncIterable<readonly [Uint8Array, Uint8Array]>
+  /** Rows as of this call. `limit` -1 is none. */
+  iterate(range: Range, options: { readonly reverse: boolean; readonly limit: number }): RowIterator
   close(): Promise<void>
+}
+
+export interface RowIterator {
+  /** The next few rows; none at the end. */
+  next(): Promise<readonly (readonly [key: Uint8Array, value: Uint8Array])[]>
+  end(): Promise<void>
 }
 
 interface Waiting {
   readonly ops: readonly WriteOp[]
   readonly sync: boolean
   readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Asked {
+  readonly key: Uint8Array
+  readonly resolve: (value: Uint8Array | undefined) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -25,39 +39,61 @@ const batchOpsMax = 20_000
 
 export class GroupCommitStore implements Store {
   readonly #binding: Binding
+  readonly #onFailure: (error: ClusterError) => void
+  /** Calls into the binding that have not returned: a close waits for them. */
+  readonly #calls = new Set<Promise<unknown>>()
+  readonly #iterators = new Set<RowIterator>()
   #waiting: Waiting[] = []
+  #asked: Asked[] = []
   #writing: Promise<void> | undefined
   #failure: ClusterError | undefined
-  #isClosed = false
+  #closing: Promise<void> | undefined
 
-  constructor(binding: Binding) {
+  /** @param onFailure told of the first failed write, before any caller is; must not throw */
+  constructor(binding: Binding, { onFailure = () => {} }: { readonly onFailure?: ((error: ClusterError) => void) | undefined } = {}) {
     this.#binding = binding
+    this.#onFailure = onFailure
   }
 
   get engine(): Engine {
     return this.#binding.engine
   }
 
-  write(ops: readonly WriteOp[], { sync }: { readonly sync: boolean }): Promise<void> {
-    if (this.#failure) return Promise.reject(this.#failure)
-    if (this.#isClosed) return Promise.reject(closed())
+  async write(ops: readonly WriteOp[], { sync }: { readonly sync: boolean }): Promise<void> {
+    if (this.#failure) throw this.#failure
+    this.#requireOpen()
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#waiting.push({ ops, sync, resolve, reject })
     this.#writing ??= this.#drain()
-    return promise
+    await promise
   }
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    if (this.#isClosed) throw closed()
-    return this.#binding.get(key)
+    this.#requireOpen()
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | undefined>()
+    // What is asked for in one turn is one call of the binding: the call costs more than the row.
+    if (this.#asked.push({ key, resolve, reject }) === 1) queueMicrotask(() => void this.#answer())
+    return promise
   }
 
   async *rows(
     range: Range,
-    options: { readonly reverse?: boolean; readonly limit?: number } = {}
+    { reverse = false, limit = -1 }: { readonly reverse?: boolean; readonly limit?: number } = {}
   ): AsyncIterable<readonly [Uint8Array, Uint8Array]> {
-    if (this.#isClosed) throw closed()
-    yield* this.#binding.rows(range, { reverse: options.reverse ?? false, limit: options.limit ?? -1 })
+    this.#requireOpen()
+    const iterator = this.#binding.iterate(range, { reverse, limit })
+    this.#iterators.add(iterator)
+    try {
+      for (;;) {
+        this.#requireOpen()
+        const page = await this.#call(iterator.next())
+        if (page.length === 0) return
+        yield* page
+      }
+    } finally {
+      // A close ends what is open by itself.
+      if (this.#iterators.delete(iterator)) await this.#call(iterator.end())
+    }
   }
 
   async clear(range: Range): Promise<void> {
@@ -65,17 +101,24 @@ export class GroupCommitStore implements Store {
       const keys: Uint8Array[] = []
       for await (const [key] of this.rows(range, { limit: clearBatch })) keys.push(key)
       if (keys.length === 0) return
-      await this.write(
-        keys.map(key => ({ type: 'delete', key })),
-        { sync: false }
-      )
+      const deletes = keys.map((key): WriteOp => ({ type: 'delete', key }))
+      await this.write(deletes, { sync: false })
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#isClosed) return
-    this.#isClosed = true
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /** Writes that were asked for are written, calls that were made return, iterators are ended; then the binding closes. */
+  async #close(): Promise<void> {
     await this.#writing
+    // A listing that is left meanwhile makes one more call.
+    while (this.#calls.size > 0) await Promise.allSettled(this.#calls)
+    const open = [...this.#iterators]
+    this.#iterators.clear()
+    await Promise.all(open.map(iterator => iterator.end()))
     await this.#binding.close()
   }
 
@@ -85,34 +128,72 @@ export class GroupCommitStore implements Store {
     await null
     while (this.#waiting.length > 0) {
       const group = this.#take()
+      const ops = group.flatMap(({ ops }) => ops)
+      const sync = group.some(({ sync }) => sync)
       try {
         if (this.#failure) throw this.#failure
-        await this.#binding.batch(
-          group.flatMap(({ ops }) => ops),
-          group.some(({ sync }) => sync)
-        )
+        if (ops.length > 0) await this.#call(this.#binding.batch(ops, sync))
         for (const { resolve } of group) resolve()
       } catch (error) {
-        // The first error is final: after a failed fsync a later one may report success for data that is not there.
-        this.#failure ??= new ClusterError({ code: 'storage_failed' }, `the store cannot write: ${messageOf(error)}`, { cause: error })
+        this.#fail(error)
         for (const { reject } of group) reject(this.#failure)
       }
     }
     this.#writing = undefined
   }
 
+  /** The first error is final: after a failed fsync a later one may report success for data that is not there. */
+  #fail(error: unknown): void {
+    if (this.#failure) return
+    this.#failure = new ClusterError({ code: 'storage_failed' }, `the store cannot write: ${messageOf(error)}`, { cause: error })
+    this.#onFailure(this.#failure)
+  }
+
   #take(): Waiting[] {
     let ops = 0
-    const end = this.#waiting.findIndex(({ ops: { length } }, index) => (ops += length) > batchOpsMax && index > 0)
-    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end)
+    let end = 0
+    for (const { length } of this.#waiting.map(waiting => waiting.ops)) {
+      ops += length
+      if (ops > batchOpsMax && end > 0) break
+      end++
+    }
+    return this.#waiting.splice(0, end)
   }
-}
 
-function closed(): ClusterError {
-  return new ClusterError({ code: 'storage_failed' }, 'the store is closed')
+  async #answer(): Promise<void> {
+    const asked = this.#asked
+    this.#asked = []
+    try {
+      this.#requireOpen()
+      const values = await this.#call(this.#binding.getMany(asked.map(({ key }) => key)))
+      for (const [position, { resolve }] of asked.entries()) resolve(values[position])
+    } catch (error) {
+      for (const { reject } of asked) reject(error)
+    }
+  }
+
+  async #call<T>(call: Promise<T>): Promise<T> {
+    this.#calls.add(call)
+    try {
+      return await call
+    } finally {
+      this.#calls.delete(call)
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#closing) throw new ClusterError({ code: 'storage_failed' }, 'the store is closed')
+  }
 }
 
 /** Both bindings want Buffers: one of them stores a plain Uint8Array as the text of its numbers. */
 export function buffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** Operations as both bindings take them. */
+export function batchOf(ops: readonly WriteOp[]): ({ type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; key: Buffer })[] {
+  return ops.map(op =>
+    op.type === 'put' ? { type: 'put', key: buffer(op.key), value: buffer(op.value) } : { type: 'del', key: buffer(op.key) }
+  )
 }

@@ -1,7 +1,8 @@
 /** Opens the store of a data folder with the engine it was made with; a new folder gets the best one that loads here. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClusterError, messageOf } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
 import { GroupCommitStore } from './engine.ts'
 import { openLevelDb } from './leveldb.ts'
 import { canLoad, findRocksDb, openRocksDb } from './rocksdb.ts'
@@ -12,6 +13,9 @@ export interface StoreSettings {
   readonly engine: Engine | 'auto'
   /** Folder of the `rocksdb` package where it is installed elsewhere. */
   readonly rocksdb?: string | undefined
+  readonly log?: Log | undefined
+  /** Told of the first write that fails, whoever asked for it: the peer has to be stopped. Must not throw. */
+  readonly onFailure?: ((error: ClusterError) => void) | undefined
 }
 
 /**
@@ -21,51 +25,70 @@ export interface StoreSettings {
 export async function openStore(folder: string, settings: StoreSettings): Promise<Store> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    const engine = await choose(folder, settings)
-    const path = engine === 'rocksdb' ? findRocksDb(settings.rocksdb) : undefined
-    if (engine === 'rocksdb' && (path === undefined || !(await canLoad(path)))) {
-      throw cannotStart(
-        `the store in ${folder} is made by RocksDB, but the npm package rocksdb is not installed here or does not load on this Node.js`
-      )
+    const made = await madeBy(folder)
+    if (made !== undefined && settings.engine !== 'auto' && settings.engine !== made) {
+      const way = 'set it back, or start with an empty folder and join again'
+      throw cannotStart(`the store in ${folder} is made by ${made}, but the configuration asks for ${settings.engine}: ${way}`)
     }
-    return new GroupCommitStore(
-      path === undefined ? await openLevelDb(join(folder, engine)) : await openRocksDb(join(folder, engine), path)
-    )
+    const choice = await choose(made ?? settings.engine, settings)
+    const within = join(folder, choice.engine)
+    const binding = choice.engine === 'rocksdb' ? await openRocksDb(within, choice.path) : await openLevelDb(within)
+    if (made === undefined) await writeFile(join(folder, 'engine'), `${choice.engine}\n`, { mode: 0o600 })
+    settings.log?.debug({ folder, engine: choice.engine }, 'store opened')
+    return new GroupCommitStore(binding, settings)
   } catch (error) {
     if (error instanceof ClusterError) throw error
     throw cannotStart(`the store in ${folder} cannot be opened: ${reason(error)}`, error)
   }
 }
 
-async function choose(folder: string, { engine, rocksdb }: StoreSettings): Promise<Engine> {
+/** The engine of an existing folder. Where the file is lost, what lies in the folder says it: a second, empty store would be far worse. */
+async function madeBy(folder: string): Promise<Engine | undefined> {
   const file = join(folder, 'engine')
-  const made = await readFile(file, 'utf8').then(
-    text => text.trim(),
-    error => (error.code === 'ENOENT' ? undefined : Promise.reject(error))
-  )
-  if (made !== undefined) {
-    if (made !== 'rocksdb' && made !== 'leveldb')
-      throw cannotStart(`${file} should name an engine (rocksdb or leveldb), not "${made.slice(0, 40)}"`)
-    if (engine !== 'auto' && engine !== made) {
-      throw cannotStart(
-        `the store in ${folder} is made by ${made}, but the configuration asks for ${engine}: set it back, or start with an empty folder and join again`
-      )
-    }
-    return made
+  const text = (await optional(readFile(file, 'utf8')))?.trim() ?? ''
+  if (text === 'rocksdb' || text === 'leveldb') return text
+  if (text !== '') throw cannotStart(`${file} should name an engine (rocksdb or leveldb), not "${text.slice(0, 40)}"`)
+  for (const engine of ['rocksdb', 'leveldb'] as const) {
+    if ((await optional(access(join(folder, engine, 'CURRENT')).then(() => engine))) !== undefined) return engine
   }
-  const path = engine === 'leveldb' ? undefined : findRocksDb(rocksdb)
-  const chosen = engine === 'auto' ? (path !== undefined && (await canLoad(path)) ? 'rocksdb' : 'leveldb') : engine
-  await writeFile(file, `${chosen}\n`, { mode: 0o600 })
-  return chosen
+  return undefined
 }
 
-/** LevelDB says "Database is not open" and keeps the reason in `cause`. */
+type Choice = { readonly engine: 'rocksdb'; readonly path: string } | { readonly engine: 'leveldb' }
+
+async function choose(wanted: Engine | 'auto', { rocksdb, log }: StoreSettings): Promise<Choice> {
+  if (wanted === 'leveldb') return { engine: 'leveldb' }
+  const path = findRocksDb(rocksdb)
+  const isLoadable = path !== undefined && (await canLoad(path))
+  if (isLoadable) return { engine: 'rocksdb', path }
+  const problem = path === undefined ? 'the npm package rocksdb is not installed' : 'the npm package rocksdb does not load on this Node.js'
+  if (wanted === 'rocksdb') throw cannotStart(`the engine of the store is rocksdb, but ${problem}`)
+  log?.info({ reason: problem }, 'store by LevelDB')
+  return { engine: 'leveldb' }
+}
+
+async function optional<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Neither engine gives the reason as a code: LevelDB wraps it in "Database failed to open", both speak in the words of the C library. */
+const reasons: readonly (readonly [RegExp, string])[] = [
+  [/EACCES|EPERM|permission denied|not permitted/i, 'this user may not write there'],
+  [/EROFS|read-only/i, 'the file system is read-only'],
+  [/ENOSPC|no space left/i, 'the disk is full'],
+  [/ENOTDIR|EEXIST|not a directory/i, 'a file is in the way'],
+  [/lock/i, 'another process uses it'],
+  [/corrupt|checksum/i, 'its files are damaged; move the folder aside and let this peer join again with a new identity']
+]
+
 function reason(error: unknown): string {
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
-  const text = messageOf(cause)
-  if (/lock/i.test(text)) return 'another process uses it'
-  if ((cause as { code?: string }).code === 'EROFS' || /read-only/i.test(text)) return 'the file system is read-only'
-  return text
+  const text = messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error)
+  return reasons.find(([pattern]) => pattern.test(text))?.[1] ?? text
 }
 
 function cannotStart(message: string, cause?: unknown): ClusterError {

@@ -1,97 +1,97 @@
 /**
- * RocksDB by the npm package `rocksdb`. Its binding has no guard of its own: any call after `close` ends the process, and on official builds of
- * Node >= 22 merely loading the binary it ships aborts. So it is asked for in a child process first, and calls are counted in and out here.
+ * RocksDB by the npm package `rocksdb`, which whoever wants it installs. Merely loading the binary that it ships aborts the process on official
+ * builds of Node >= 22 (https://github.com/Level/rocksdb/issues/228), so a child process is asked first. The binding has no guard of its own
+ * either: any call after `close` ends the process. The store above makes none.
  */
 import { execFile } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { type Binding, buffer } from './engine.ts'
+import { type Binding, batchOf, buffer, type RowIterator } from './engine.ts'
 import type { Range } from './store.ts'
 
-type Callback<T = unknown> = (error: Error | null, value?: T) => void
+type Done<T = void> = (error: Error | null, value: T) => void
 
 /** What is used of the binding (abstract-leveldown 7). */
 interface Down {
-  open(options: object, done: Callback): void
-  close(done: Callback): void
-  get(key: Buffer, options: object, done: Callback<Buffer>): void
-  batch(ops: readonly object[], options: object, done: Callback): void
+  open(options: object, done: Done): void
+  close(done: Done): void
+  getMany(keys: readonly Buffer[], options: object, done: Done<(Buffer | undefined)[]>): void
+  batch(ops: readonly object[], options: object, done: Done): void
   iterator(options: object): DownIterator
 }
+
 interface DownIterator {
   next(done: (error: Error | null, key?: Buffer, value?: Buffer) => void): void
-  end(done: Callback): void
+  end(done: Done): void
 }
 
-const run = promisify(execFile)
+/** Rows handed on at once. */
+const pageRows = 200
 
-/** Where the package is: beside this program, in the folder it runs in, or where the caller says. */
+/**
+ * The entry file of the package: in `folder` where one is given, else beside this program, else in the folder the process runs in;
+ * `undefined` where it is not installed.
+ */
 export function findRocksDb(folder?: string): string | undefined {
-  for (const from of folder ? [join(folder, 'package.json')] : [import.meta.filename, join(process.cwd(), 'package.json')]) {
-    try {
-      return folder ? createRequire(from).resolve('.') : createRequire(from).resolve('rocksdb')
-    } catch {
-      // Not there; the next place may have it.
-    }
-  }
-  return undefined
+  if (folder !== undefined) return resolve(join(folder, 'package.json'), '.')
+  return resolve(import.meta.filename, 'rocksdb') ?? resolve(join(process.cwd(), 'package.json'), 'rocksdb')
 }
 
-/** Loads the binding in another process, because failing means aborting. */
+function resolve(from: string, name: string): string | undefined {
+  try {
+    return createRequire(from).resolve(name)
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the binding at `path` loads on this Node.js: asked in another process, because failing means aborting. */
 export async function canLoad(path: string): Promise<boolean> {
   try {
-    await run(process.execPath, ['-e', 'require(process.argv[1])', path], { timeout: 20_000 })
+    await promisify(execFile)(process.execPath, ['-e', 'require(process.argv[1])', path], { timeout: 20_000 })
     return true
   } catch {
     return false
   }
 }
 
+/** @param path of a package that `canLoad` */
 export async function openRocksDb(folder: string, path: string): Promise<Binding> {
   const create = createRequire(import.meta.filename)(path) as (folder: string) => Down
   const db = create(folder)
-  await promisify(db.open.bind(db) as (options: object, done: Callback) => void)({
-    createIfMissing: true,
-    writeBufferSize: 8 << 20,
-    cacheSize: 8 << 20,
-    maxOpenFiles: 200
-  })
-  const batch = promisify(db.batch.bind(db) as (ops: readonly object[], options: object, done: Callback) => void)
-  const get = (key: Uint8Array) =>
-    new Promise<Uint8Array | undefined>((resolve, reject) => {
-      db.get(buffer(key), { asBuffer: true }, (error, value) => {
-        // The binding tells a missing key by the beginning of a message: it has no code.
-        if (error === null) resolve(value)
-        else if (/^NotFound/.test(error.message)) resolve(undefined)
-        else reject(error)
-      })
-    })
+  // Records are short and their CIDs random: compressing them costs more than it saves. The binding changes the object it gets.
+  const options = { createIfMissing: true, compression: false, writeBufferSize: 8 << 20, cacheSize: 8 << 20, maxOpenFiles: 200 }
+  await called<void>(done => db.open(options, done))
   return {
     engine: 'rocksdb',
-    get,
-    batch: async (ops, sync) => {
-      await batch(
-        ops.map(op =>
-          op.type === 'put' ? { type: 'put', key: buffer(op.key), value: buffer(op.value) } : { type: 'del', key: buffer(op.key) }
-        ),
-        { sync }
-      )
-    },
-    rows: (range, { reverse, limit }) => iterate(db, range, reverse, limit),
-    close: () => promisify(db.close.bind(db) as (done: Callback) => void)().then(() => {})
+    getMany: keys => called<(Buffer | undefined)[]>(done => db.getMany(keys.map(buffer), { asBuffer: true }, done)),
+    batch: (ops, sync) => called<void>(done => db.batch(batchOf(ops), { sync }, done)),
+    iterate: (range, options) => iterate(db, range, options),
+    close: () => called<void>(done => db.close(done))
   }
 }
 
-async function* iterate(db: Down, { gte, lt }: Range, reverse: boolean, limit: number): AsyncIterable<readonly [Uint8Array, Uint8Array]> {
-  const iterator = db.iterator({ gte: buffer(gte), lt: buffer(lt), reverse, limit, keyAsBuffer: true, valueAsBuffer: true })
-  const next = () =>
-    new Promise<readonly [Uint8Array, Uint8Array] | undefined>((resolve, reject) =>
-      iterator.next((error, key, value) => (error ? reject(error) : resolve(key && value && [key, value])))
-    )
-  try {
-    for (let row = await next(); row !== undefined; row = await next()) yield row
-  } finally {
-    await promisify(iterator.end.bind(iterator) as (done: Callback) => void)()
+function iterate(db: Down, { gte, lt }: Range, options: { readonly reverse: boolean; readonly limit: number }): RowIterator {
+  const iterator = db.iterator({ gte: buffer(gte), lt: buffer(lt), ...options, keyAsBuffer: true, valueAsBuffer: true })
+  return {
+    next() {
+      const rows: (readonly [Buffer, Buffer])[] = []
+      return new Promise((resolve, reject) => {
+        const step = () =>
+          iterator.next((error, key, value) => {
+            if (error) return reject(error)
+            if (key === undefined || value === undefined) return resolve(rows)
+            if (rows.push([key, value]) === pageRows) return resolve(rows)
+            step()
+          })
+        step()
+      })
+    },
+    end: () => called<void>(done => iterator.end(done))
   }
+}
+
+function called<T>(call: (done: Done<T>) => void): Promise<T> {
+  return new Promise((resolve, reject) => call((error, value) => (error ? reject(error) : resolve(value))))
 }

@@ -1,6 +1,7 @@
 /** The contract of the store, run by every engine. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -20,6 +21,17 @@ async function rows(store: Store, options: { reverse?: boolean; limit?: number }
   const found: string[] = []
   for await (const [name, value] of store.rows(everything, options)) found.push(`${text(name)}=${text(value)}`)
   return found
+}
+
+/** The peer may run as anybody; as root nothing is forbidden, so the test becomes nobody for a while. */
+async function asNobody<T>(work: () => Promise<T>): Promise<T> {
+  const isRoot = process.geteuid?.() === 0
+  if (isRoot) process.seteuid?.(65_534)
+  try {
+    return await work()
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+  }
 }
 
 /** RocksDB is installed by whoever wants it: in this checkout, or where FLOTILLA_ROCKSDB says. */
@@ -111,43 +123,210 @@ for (const { engine, skip } of engines) {
       await assert.rejects(store.write([], { sync: true }), error => isFault(error, 'storage_failed'))
       await assert.rejects(rows(store), error => isFault(error, 'storage_failed'))
     })
+
+    test('closing waits for reads and writes under way and ends open listings', async () => {
+      const store = await open()
+      await store.write(
+        Array.from({ length: 3_000 }, (_, index) => put(`row-${String(index).padStart(5, '0')}`, 'v')),
+        { sync: false }
+      )
+      const listing = store.rows(everything)[Symbol.asyncIterator]()
+      await listing.next()
+      const untouched = store.rows(everything)[Symbol.asyncIterator]()
+      const reads = Promise.allSettled(Array.from({ length: 200 }, (_, index) => store.get(numberKey('row-', index))))
+      const write = store.write([put('last', 'v')], { sync: true })
+      await Promise.all([store[Symbol.asyncDispose](), store[Symbol.asyncDispose]()])
+      await write
+      await reads
+      // What the page in memory holds may still come; behind it there is a fault, never a crash.
+      await assert.rejects(
+        async () => {
+          for (let step = await listing.next(); !step.done; step = await listing.next());
+        },
+        error => isFault(error, 'storage_failed')
+      )
+      await assert.rejects(untouched.next(), error => isFault(error, 'storage_failed'))
+      await listing.return?.()
+    })
+
+    test('many reads at once each get their own answer', async () => {
+      await using store = await open()
+      await store.write([put('a', '1'), put('c', '3')], { sync: false })
+      const found = await Promise.all(['c', 'b', 'a', 'c'].map(name => store.get(bytes(name))))
+      assert.deepEqual(found.map(text), ['3', undefined, '1', '3'])
+    })
+
+    test('plain bytes and empty values are stored as they are', async () => {
+      await using store = await open()
+      const raw = new Uint8Array([0, 255, 1, 2])
+      await store.write([{ type: 'put', key: raw.subarray(1), value: raw }, put('empty', '')], { sync: false })
+      assert.deepEqual(new Uint8Array((await store.get(new Uint8Array([255, 1, 2])))!), raw)
+      assert.equal((await store.get(bytes('empty')))?.length, 0)
+    })
+
+    test('leaving a listing early closes it, also by an error', async () => {
+      await using store = await open()
+      await store.write([put('a', '1'), put('b', '2')], { sync: false })
+      for (let round = 0; round < 300; round++) {
+        for await (const _row of store.rows(everything)) break
+      }
+      await assert.rejects(async () => {
+        for await (const _row of store.rows(everything)) throw new Error('enough')
+      }, /enough/)
+    })
+
+    test('a folder that this user may not write to, a file in the way, and unreadable files are one sentence each', async () => {
+      const shut = join(folder, `shut-${engine}`)
+      await mkdir(shut)
+      await chmod(folder, 0o755)
+      await chmod(shut, 0o500)
+      await asNobody(() =>
+        assert.rejects(openStore(shut, { engine, rocksdb }), error => isFault(error, 'cannot_start') && /may not write/.test(error.message))
+      )
+      const file = join(folder, `file-${engine}`)
+      await writeFile(file, 'not a folder')
+      await assert.rejects(
+        openStore(file, { engine, rocksdb }),
+        error => isFault(error, 'cannot_start') && /in the way/.test(error.message)
+      )
+      const made = `sealed-${engine}`
+      await (await open(made))[Symbol.asyncDispose]()
+      if (process.geteuid?.() === 0) await chown(join(folder, made), 65_534, 65_534)
+      await chmod(join(folder, made, engine), 0o000)
+      await asNobody(() => assert.rejects(open(made), error => isFault(error, 'cannot_start') && /may not write/.test(error.message)))
+      await chmod(join(folder, made, engine), 0o700)
+    })
+
+    test('on a full disk a write fails for good, what was acknowledged stays, and a new store is refused', async context => {
+      const disk = join(folder, `disk-${engine}`)
+      await mkdir(disk)
+      try {
+        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', disk], { stdio: 'pipe' })
+      } catch {
+        context.skip('a small disk cannot be mounted here: that needs root')
+        return
+      }
+      try {
+        const failures: unknown[] = []
+        const where = join(disk, 'store')
+        const store = await openStore(where, { engine, rocksdb, onFailure: error => failures.push(error) })
+        const noise = Buffer.alloc(100_000)
+        let acknowledged = 0
+        const fill = async () => {
+          for (;;) {
+            for (let at = 0; at < noise.length; at += 4) noise.writeUInt32LE(Math.floor(Math.random() * 2 ** 32), at)
+            await store.write([{ type: 'put', key: numberKey('n/', acknowledged), value: noise }], { sync: true })
+            acknowledged++
+          }
+        }
+        await assert.rejects(fill(), error => isFault(error, 'storage_failed'))
+        await assert.rejects(store.write([put('later', '1')], { sync: false }), error => isFault(error, 'storage_failed'))
+        assert.equal(failures.length, 1)
+        await store[Symbol.asyncDispose]()
+        await writeFile(join(disk, 'rest'), Buffer.alloc(8 << 20)).catch(() => {})
+        await assert.rejects(
+          openStore(join(disk, 'new'), { engine, rocksdb }),
+          error => isFault(error, 'cannot_start') && /full/.test(error.message)
+        )
+        await rm(join(disk, 'rest'))
+        execFileSync('mount', ['-o', 'remount,size=64m', disk], { stdio: 'pipe' })
+        await using again = await openStore(where, { engine, rocksdb })
+        for (let index = 0; index < acknowledged; index++)
+          assert.ok(await again.get(numberKey('n/', index)), `write ${index} of ${acknowledged}`)
+      } finally {
+        execFileSync('umount', [disk])
+      }
+    })
   })
 }
 
-test('after one failed write every later write fails, and nothing reaches the engine', async () => {
-  let batches = 0
-  const binding: Binding = {
-    engine: 'leveldb',
-    get: async () => undefined,
-    batch: async () => {
-      if (++batches === 2) throw new Error('EIO: i/o error')
-    },
-    async *rows() {},
-    close: async () => {}
-  }
-  await using store = new GroupCommitStore(binding)
-  await store.write([put('a', '1')], { sync: true })
-  await assert.rejects(store.write([put('b', '1')], { sync: true }), error => isFault(error, 'storage_failed') && /EIO/.test(error.message))
-  await assert.rejects(store.write([put('c', '1')], { sync: true }), error => isFault(error, 'storage_failed'))
-  assert.equal(batches, 2)
+test('an engine that cannot be had is refused, and the folder is not marked by the attempt', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'flotilla-store-'))
+  after(() => rm(folder, { recursive: true, force: true }))
+  const nowhere = { rocksdb: join(folder, 'nowhere') }
+  await assert.rejects(
+    openStore(join(folder, 'a'), { engine: 'rocksdb', ...nowhere }),
+    error => isFault(error, 'cannot_start') && /not installed/.test(error.message)
+  )
+  await using store = await openStore(join(folder, 'a'), { engine: 'auto', ...nowhere })
+  assert.equal(store.engine, 'leveldb')
+  assert.equal(await readFile(join(folder, 'a', 'engine'), 'utf8'), 'leveldb\n')
 })
 
-test('writes that arrive while one is under way share the next batch', async () => {
-  const sizes: number[] = []
-  const binding: Binding = {
+test('a binding that aborts on loading is found out in a child process, and LevelDB is taken', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'flotilla-store-'))
+  after(() => rm(folder, { recursive: true, force: true }))
+  const rocksdb = join(folder, 'rocksdb')
+  await mkdir(rocksdb)
+  await writeFile(join(rocksdb, 'package.json'), '{"name":"rocksdb","main":"index.js"}')
+  await writeFile(join(rocksdb, 'index.js'), 'process.abort()')
+  await using store = await openStore(join(folder, 'a'), { engine: 'auto', rocksdb })
+  assert.equal(store.engine, 'leveldb')
+})
+
+test('a folder that lost its note about the engine keeps its engine, and a wrong note is refused', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'flotilla-store-'))
+  after(() => rm(folder, { recursive: true, force: true }))
+  await (await openStore(folder, { engine: 'leveldb' }))[Symbol.asyncDispose]()
+  await rm(join(folder, 'engine'))
+  await assert.rejects(
+    openStore(folder, { engine: 'rocksdb', rocksdb }),
+    error => isFault(error, 'cannot_start') && /made by leveldb/.test(error.message)
+  )
+  await (await openStore(folder, { engine: 'auto', rocksdb }))[Symbol.asyncDispose]()
+  await writeFile(join(folder, 'engine'), 'sqlite')
+  await assert.rejects(
+    openStore(folder, { engine: 'auto' }),
+    error => isFault(error, 'cannot_start') && /should name an engine/.test(error.message)
+  )
+})
+
+/** An engine in memory of which only writing matters. */
+function bindingOf(batch: Binding['batch']): Binding {
+  return {
     engine: 'leveldb',
-    get: async () => undefined,
-    batch: async ops => {
-      sizes.push(ops.length)
-      await new Promise(resolve => setImmediate(resolve))
-    },
-    async *rows() {},
+    getMany: async keys => keys.map(() => undefined),
+    batch,
+    iterate: () => ({ next: async () => [], end: async () => {} }),
     close: async () => {}
   }
+}
+
+test('after one failed write every later write fails, nothing reaches the engine, and the owner is told once', async () => {
+  let batches = 0
+  const failures: unknown[] = []
+  const binding = bindingOf(async () => {
+    if (++batches === 2) throw new Error('EIO: i/o error')
+  })
+  await using store = new GroupCommitStore(binding, { onFailure: error => failures.push(error) })
+  await store.write([put('a', '1')], { sync: true })
+  const failed = store.write([put('b', '1')], { sync: true })
+  await null
+  await null
+  const waiting = store.write([put('c', '1')], { sync: true })
+  await assert.rejects(failed, error => isFault(error, 'storage_failed') && /EIO/.test(error.message))
+  await assert.rejects(waiting, error => isFault(error, 'storage_failed'))
+  await assert.rejects(store.write([put('d', '1')], { sync: true }), error => isFault(error, 'storage_failed'))
+  assert.equal(batches, 2)
+  assert.equal(failures.length, 1)
+})
+
+test('writes that arrive while one is under way share the next batch, which is synced if one of them asks for it', async () => {
+  const batches: (readonly [number, boolean])[] = []
+  let running = 0
+  const binding = bindingOf(async (ops, sync) => {
+    assert.equal(++running, 1, 'one write is outstanding, ever')
+    batches.push([ops.length, sync])
+    await new Promise(resolve => setImmediate(resolve))
+    running--
+  })
   await using store = new GroupCommitStore(binding)
-  const first = store.write([put('a', '1')], { sync: true })
+  const first = store.write([put('a', '1')], { sync: false })
   await null
   await null
-  await Promise.all([first, ...Array.from({ length: 10 }, () => store.write([put('b', '1')], { sync: false }))])
-  assert.deepEqual(sizes, [1, 10])
+  await Promise.all([first, ...Array.from({ length: 10 }, (_, index) => store.write([put('b', '1')], { sync: index === 5 }))])
+  assert.deepEqual(batches, [
+    [1, false],
+    [10, true]
+  ])
 })
