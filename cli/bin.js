@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=16
 /**
  * Starts the command line on a Node that can run it: this one, or the one among the dependencies of a checkout.
  * Plain JavaScript that an old Node understands.

@@ -36,12 +36,29 @@ export function cidOf(cid: CID): Cid {
   return cid.toString() as Cid // version 0 in base58btc, version 1 in base32: the library's defaults
 }
 
+/** @returns bytes that are shared: nobody may change them */
 export function cidBytes(cid: Cid): Uint8Array {
-  return CID.parse(cid).bytes
+  return recentBytes.get(cid) ?? remember(cid, CID.parse(cid).bytes)
 }
 
 export function cidFromBytes(bytes: Uint8Array): Cid {
   return cidOf(CID.decode(bytes))
+}
+
+/** One pin is a key of several rows and a field of several messages within milliseconds: decoding base32 each time is a tenth of a leader's work. */
+const recentBytes = new Map<Cid, Uint8Array>()
+const recentMax = 1_024
+
+function remember(cid: Cid, bytes: Uint8Array): Uint8Array {
+  if (recentBytes.size >= recentMax) {
+    // The oldest: a map keeps the order of insertion.
+    for (const oldest of recentBytes.keys()) {
+      recentBytes.delete(oldest)
+      break
+    }
+  }
+  recentBytes.set(cid, bytes)
+  return bytes
 }
 
 /** @throws ClusterError `invalid` */

@@ -36,6 +36,10 @@ interface Asked {
 const clearBatch = 2_000
 /** Operations merged into one batch at most. */
 const batchOpsMax = 20_000
+/** Reads handed to the binding at a time. A call costs ten times what a row does: under load, what is asked for meanwhile shares the next one. */
+const readCallsMax = 2
+/** Keys in one call. */
+const readKeysMax = 500
 
 export class GroupCommitStore implements Store {
   readonly #binding: Binding
@@ -45,6 +49,7 @@ export class GroupCommitStore implements Store {
   readonly #iterators = new Set<RowIterator>()
   #waiting: Waiting[] = []
   #asked: Asked[] = []
+  #readCalls = 0
   #writing: Promise<void> | undefined
   #failure: ClusterError | undefined
   #closing: Promise<void> | undefined
@@ -71,8 +76,12 @@ export class GroupCommitStore implements Store {
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
     this.#requireOpen()
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | undefined>()
-    // What is asked for in one turn is one call of the binding: the call costs more than the row.
-    if (this.#asked.push({ key, resolve, reject }) === 1) queueMicrotask(() => void this.#answer())
+    this.#asked.push({ key, resolve, reject })
+    if (this.#readCalls < readCallsMax) {
+      this.#readCalls++
+      // What is asked for in the same turn belongs to the same call.
+      queueMicrotask(() => void this.#read())
+    }
     return promise
   }
 
@@ -160,16 +169,18 @@ export class GroupCommitStore implements Store {
     return this.#waiting.splice(0, end)
   }
 
-  async #answer(): Promise<void> {
-    const asked = this.#asked
-    this.#asked = []
-    try {
-      this.#requireOpen()
-      const values = await this.#call(this.#binding.getMany(asked.map(({ key }) => key)))
-      for (const [position, { resolve }] of asked.entries()) resolve(values[position])
-    } catch (error) {
-      for (const { reject } of asked) reject(error)
+  /** Answers until nobody asks. Never rejects: every asker gets its own answer. */
+  async #read(): Promise<void> {
+    for (let asked = this.#asked.splice(0, readKeysMax); asked.length > 0; asked = this.#asked.splice(0, readKeysMax)) {
+      try {
+        this.#requireOpen()
+        const values = await this.#call(this.#binding.getMany(asked.map(({ key }) => key)))
+        for (const [position, { resolve }] of asked.entries()) resolve(values[position])
+      } catch (error) {
+        for (const { reject } of asked) reject(error)
+      }
     }
+    this.#readCalls--
   }
 
   async #call<T>(call: Promise<T>): Promise<T> {

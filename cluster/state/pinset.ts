@@ -2,7 +2,7 @@
  * The agreed set of pins. It changes only by applying committed operations, in order, once.
  * Applying is deterministic: no clock, no randomness, no network. An unknown operation is an error, never skipped.
  *
- * It lives on disk: reading, listing and counting need no memory that grows with it.
+ * It lives on disk: reading, listing and counting need no memory that grows with it; the few pins of the moment are remembered.
  */
 import { cidBytes, cidFromBytes } from '../../src/codec.ts'
 import type { Cid, Pin } from '../../src/types.ts'
@@ -17,6 +17,8 @@ const pins = 's/'
 /** Pins by the time they expire: 8 bytes of Unix milliseconds, then CID bytes; no value. */
 const expiries = 'x/'
 const countKey = key('p/count')
+/** Pins that were looked at or changed last, kept in memory: applying a change looks again at what its proposer has just looked at. */
+const recentMax = 2_048
 
 export interface PinChange {
   readonly cid: Cid
@@ -29,6 +31,8 @@ export interface PinChange {
 export class Pinset implements StateMachine {
   readonly #store: Store
   readonly #listeners = new Set<(changes: readonly PinChange[]) => void>()
+  /** As it is stored, also where there is none (`null`); a promise while it is being read. */
+  readonly #recent = new Map<Cid, Pin | null | Promise<Pin | undefined>>()
   #count = 0
 
   constructor({ store }: { store: Store }) {
@@ -47,8 +51,19 @@ export class Pinset implements StateMachine {
   }
 
   async get(cid: Cid): Promise<Pin | undefined> {
-    const value = await this.#store.get(pinKey(cid))
-    return value && decodePin(cid, value)
+    const known = this.#recent.get(cid)
+    if (known !== undefined) return (await known) ?? undefined
+    const reading = this.#read(cid)
+    this.#remember(cid, reading)
+    try {
+      const pin = await reading
+      // A change that was committed meanwhile has taken the place, and is newer.
+      if (this.#recent.get(cid) === reading) this.#recent.set(cid, pin ?? null)
+      return pin
+    } catch (error) {
+      if (this.#recent.get(cid) === reading) this.#recent.delete(cid)
+      throw error
+    }
   }
 
   /** In the order of CID bytes, from one consistent cut. `after` goes on behind a CID that was seen. */
@@ -93,8 +108,24 @@ export class Pinset implements StateMachine {
     return { writes, results, committed: () => this.#committed(changes, count) }
   }
 
+  async #read(cid: Cid): Promise<Pin | undefined> {
+    const value = await this.#store.get(pinKey(cid))
+    return value && decodePin(cid, value)
+  }
+
+  #remember(cid: Cid, pin: Pin | null | Promise<Pin | undefined>): void {
+    this.#recent.delete(cid)
+    this.#recent.set(cid, pin)
+    if (this.#recent.size <= recentMax) return
+    for (const oldest of this.#recent.keys()) {
+      this.#recent.delete(oldest)
+      break
+    }
+  }
+
   #committed(changes: readonly PinChange[], count: number): void {
     this.#count = count
+    for (const { cid, after } of changes) this.#remember(cid, after ?? null)
     if (changes.length === 0) return
     for (const listener of this.#listeners) listener(changes)
   }
