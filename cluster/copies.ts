@@ -26,7 +26,7 @@ import type { Pinset } from './state/pinset.ts'
 
 export interface CopiesParts {
   readonly rpc: Pick<Rpc, 'self' | 'call' | 'handle'>
-  readonly pinset: Pick<Pinset, 'get' | 'onChange'>
+  readonly pinset: Pick<Pinset, 'get' | 'watch'>
   readonly tracker: Pick<Tracker, 'status' | 'onChange'>
   readonly clock: Clock
 }
@@ -115,9 +115,7 @@ export class Copies {
       // Listen before looking: what changes in between must not be missed.
       const woken = Promise.withResolvers<void>()
       using _tracked = tracker.onChange(question.cid, woken.resolve)
-      using _agreed = pinset.onChange(changes => {
-        if (changes.some(({ cid }) => cid === question.cid)) woken.resolve()
-      })
+      using _agreed = pinset.watch(question.cid, woken.resolve)
       const copy = await this.#look(question)
       const leftMs = end - clock.monotonicMs()
       if (leftMs <= 0 || fingerprint(copy) !== question.known) return copy
@@ -129,14 +127,14 @@ export class Copies {
   }
 
   async #look({ cid, version }: StatusQuestion): Promise<CopyStatus> {
-    if (version === 0) return this.#parts.tracker.status(cid, false)
+    if (version === 0) return this.#parts.tracker.status(cid, null)
     const pin = await this.#parts.pinset.get(cid)
     if (pin === undefined || pin.version < version) return 'not_applied'
-    return this.#parts.tracker.status(cid, holds(this.#parts.rpc.self, pin))
+    return this.#parts.tracker.status(cid, holds(this.#parts.rpc.self, pin) ? pin : null)
   }
 
   async #page(cids: readonly Cid[]): Promise<LocalStatus[]> {
-    return Promise.all(cids.map(cid => this.#parts.tracker.status(cid, true)))
+    return Promise.all(cids.map(cid => this.#parts.tracker.status(cid, { version: 0 })))
   }
 }
 

@@ -5,7 +5,7 @@ import type { Clock } from '../src/clock.ts'
 import { ClusterError, isFault } from '../src/errors.ts'
 import { logFailures, Tasks } from '../src/lifetime.ts'
 import type { Log } from '../src/log.ts'
-import type { Multiaddr, PeerId } from '../src/types.ts'
+import type { Cid, Multiaddr, PeerId } from '../src/types.ts'
 import type { Candidate } from './allocator.ts'
 import type { DriverSettings } from './consensus/driver.ts'
 import { RaftConsensus } from './consensus/raft-consensus.ts'
@@ -78,10 +78,14 @@ export async function startPeer(
   const kubo = opened.use(new Kubo(settings.kubo))
   const pinset = new Pinset({ store })
   await pinset.start()
-  const wanted = async function* (): AsyncIterable<Wanted> {
-    for await (const pin of pinset.list()) if (holds(self, pin)) yield pin
+  const wanted = async function* (options: { after?: Cid | undefined }): AsyncIterable<Wanted> {
+    for await (const pin of pinset.list(options)) if (holds(self, pin)) yield pin
   }
-  const tracker = opened.use(new KuboTracker({ kubo, store, wanted, clock, log }, settings.tracker))
+  const wish = async (cid: Cid): Promise<Wanted | undefined> => {
+    const pin = await pinset.get(cid)
+    return pin && holds(self, pin) ? pin : undefined
+  }
+  const tracker = opened.use(new KuboTracker({ kubo, store, wanted, wish, clock, log }, settings.tracker))
   const subscriptions = opened.use(new DisposableStack())
   subscriptions.use(
     pinset.onChange(changes => {

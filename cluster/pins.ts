@@ -55,7 +55,10 @@ export class Pins {
     })
   }
 
-  /** Unpins what has expired. The leader does this for all (a peer that is cut off from it does nothing). */
+  /**
+   * Unpins what has expired; what cannot be agreed now is left for the next look. The leader does this for all.
+   * @returns how many are gone
+   */
   async expire({ signal }: Abortable = {}): Promise<number> {
     let gone = 0
     for await (const cid of this.#parts.pinset.expired(this.#parts.clock.wallMs())) {
@@ -63,9 +66,14 @@ export class Pins {
       const pin = await this.#parts.pinset.get(cid)
       if (pin?.expireAt == null || pin.expireAt > this.#parts.clock.wallMs()) continue
       const operation: PinOperation = { type: 'unpin', cid, basedOn: pin.version }
-      // A conflict means that the pin was renewed meanwhile, and then it has not expired.
-      await this.#parts.consensus.propose(encodeOperation(operation), { signal })
-      gone++
+      try {
+        const { result } = await this.#parts.consensus.propose(encodeOperation(operation), { signal })
+        // A conflict means that the pin was renewed meanwhile, and then it has not expired.
+        if (decodeResult(result).status === 'done') gone++
+      } catch (error) {
+        if (error instanceof ClusterError) return gone
+        throw error
+      }
     }
     return gone
   }

@@ -20,9 +20,9 @@ export interface KnownPeer {
 
 export interface StatusParts {
   readonly self: PeerId
-  readonly pinset: Pick<Pinset, 'get' | 'list' | 'onChange'>
+  readonly pinset: Pick<Pinset, 'get' | 'list' | 'watch'>
   readonly copies: Pick<Copies, 'of' | 'ofMany' | 'remote' | 'silent'>
-  readonly tracker: Pick<Tracker, 'operations'>
+  readonly tracker: Pick<Tracker, 'operations' | 'isPartial'>
   readonly clock: Clock
   /** Every member, sorted by id. */
   readonly members: () => readonly KnownPeer[]
@@ -67,7 +67,8 @@ export class PinStatuses {
       return
     }
     const wanted = filter === undefined ? undefined : new Set(filter)
-    if (wanted !== undefined && local && !settled.some(status => wanted.has(status))) yield* this.#operations(wanted)
+    const isInMemory = local && !this.#parts.tracker.isPartial
+    if (wanted !== undefined && isInMemory && !settled.some(status => wanted.has(status))) yield* this.#operations(wanted)
     else yield* this.#listed(wanted, local ?? false, { signal })
   }
 
@@ -76,9 +77,7 @@ export class PinStatuses {
     const stop = new AbortController()
     const ending = AbortSignal.any(signal ? [signal, stop.signal] : [stop.signal])
     const followed = new Followed()
-    using _agreed = this.#parts.pinset.onChange(changes => {
-      if (changes.some(change => change.cid === cid)) followed.wake()
-    })
+    using _agreed = this.#parts.pinset.watch(cid, () => followed.wake())
     const watches: Promise<void>[] = []
     const watched = new Set<PeerId>()
     try {
@@ -226,13 +225,19 @@ export function judge(pin: Pin, holders: readonly KnownPeer[], copies: ReadonlyM
   const isEverywhere = pin.allocations.length === 0
   const living = holders.filter(({ id, isAlive }) => isAlive && copies.get(id)?.status !== 'cluster_error')
   const wanted = isEverywhere ? Math.max(1, living.length) : until === 'all' ? holders.length : Math.min(pin.replicationMin, holders.length)
-  const at = (status: Status) => [...copies].filter(([, copy]) => copy.status === status)
-  const pinned = at('pinned').length
-  const failed = at('pin_error')
-  if (failed.length > 0 && pinned < wanted && holders.length - failed.length < wanted) {
-    throw new ClusterError({ code: 'pin_failed', peers: failed.map(([peer]) => peer) }, failed[0]?.[1].error ?? 'pin failed')
+  // Only those that hold it count: a peer that held it before the pin was allocated anew has a copy as well.
+  const held = holders.flatMap(({ id }) => {
+    const copy = copies.get(id)
+    return copy ? [{ id, copy }] : []
+  })
+  const pinned = held.filter(({ copy }) => copy.status === 'pinned').length
+  const failed = held.filter(({ copy }) => copy.status === 'pin_error')
+  if (failed.length > 0 && pinned < wanted) {
+    const isFailed = new Set(failed.map(({ id }) => id))
+    const left = living.filter(({ id }) => !isFailed.has(id)).length
+    if (left < wanted) throw new ClusterError({ code: 'pin_failed', peers: [...isFailed] }, failed[0]?.copy.error ?? 'pin failed')
   }
-  const fetched = [...copies.values()].flatMap(({ progress }) => (progress ? [progress] : []))
+  const fetched = held.flatMap(({ copy: { progress } }) => (progress ? [progress] : []))
   return {
     // Peers fetch the same nodes: the furthest one tells how far the pin is.
     nodes: Math.max(0, ...fetched.map(({ nodes }) => nodes)),

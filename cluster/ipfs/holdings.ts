@@ -1,7 +1,10 @@
-/** What this peer's Kubo holds, as last seen: a row a CID, so that a million pins cost no memory. */
-import { cidBytes, cidFromBytes } from '../../src/codec.ts'
+/**
+ * What this peer's Kubo holds, as last seen: a row a CID, so that a million pins cost no memory. A CID has one writer at a time (the tracker's
+ * operation for it, or, where there is none, the comparison with Kubo); here reads see what is still being written, and the sum is kept.
+ */
+import { cidBytes } from '../../src/codec.ts'
 import type { Cid, PinMode } from '../../src/types.ts'
-import { key, prefixRange } from '../state/keys.ts'
+import { key, numberKey, numberOf, prefixRange } from '../state/keys.ts'
 import type { Store, WriteOp } from '../state/store.ts'
 
 export interface Holding {
@@ -9,47 +12,151 @@ export interface Holding {
   readonly isOurs: boolean
   readonly isPinned: boolean
   readonly mode: PinMode
-  /** The sweep that saw it last. */
+  /** Log index of the wish that Kubo met; 0 where none did yet. */
+  readonly version: number
+  /** The sweep that saw it last; an odd number is the tracker's, written after the sweep of the even number below it began. */
   readonly generation: number
   /** When it became what it is, Unix milliseconds. */
   readonly timestamp: number
+  /** Why it could not be pinned when it was tried last; empty where nothing failed. */
+  readonly error: string
+}
+
+export interface HoldingChange {
+  readonly cid: Cid
+  /** What `get` said. */
+  readonly before: Holding | undefined
+  /** `null` deletes the row. */
+  readonly after: Holding | null
 }
 
 const prefix = 'k/'
+const generationKey = key('p/generation')
+const errorBytesMax = 300
 
 export class Holdings {
   readonly #store: Store
+  /** Writes that the store has not acknowledged: a read would not see them yet. */
+  readonly #underWay = new Map<Cid, { readonly after: Holding | null }>()
+  readonly #watches = new Set<Set<Cid>>()
+  #held = 0
+  #sweeps = 0
 
   constructor(store: Store) {
     this.#store = store
   }
 
+  /** Call it once, before the first sweep. */
+  async start(): Promise<void> {
+    const value = await this.#store.get(generationKey)
+    this.#sweeps = value === undefined ? 0 : numberOf('', value)
+  }
+
+  /** Pins of ours that Kubo holds: exact once everything was listed from the beginning. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** For rows that the tracker writes now: newer than the running sweep, older than the next. */
+  get generation(): number {
+    return this.#sweeps + 1
+  }
+
+  /** @returns the generation of a new sweep, on record before any row that carries it: a clock set back must not make old rows look new */
+  async nextSweep(): Promise<number> {
+    const sweep = this.#sweeps + 2
+    this.#sweeps = sweep
+    await this.#store.write([{ type: 'put', key: generationKey, value: numberKey('', sweep) }], { sync: false })
+    return sweep
+  }
+
   async get(cid: Cid): Promise<Holding | undefined> {
-    const value = await this.#store.get(key(prefix, cidBytes(cid)))
+    const early = this.#underWay.get(cid)
+    if (early) return early.after ?? undefined
+    const value = await this.#store.get(rowKey(cid))
+    const late = this.#underWay.get(cid)
+    if (late) return late.after ?? undefined
     return value && decode(value)
   }
 
   /** Not forced to the disk: a crash is healed by the next sweep. */
-  write(changes: readonly (readonly [Cid, Holding | null])[]): Promise<void> {
-    const ops = changes.map(([cid, holding]): WriteOp => {
-      const name = key(prefix, cidBytes(cid))
-      return holding === null ? { type: 'delete', key: name } : { type: 'put', key: name, value: encode(holding) }
-    })
-    return this.#store.write(ops, { sync: false })
+  async write(changes: readonly HoldingChange[]): Promise<void> {
+    if (changes.length === 0) return
+    for (const { cid, before, after } of changes) {
+      this.#held += isHeld(after) - isHeld(before)
+      for (const watch of this.#watches) watch.add(cid)
+    }
+    const writes = changes.map(({ cid, after }) => [cid, { after }] as const)
+    for (const [cid, write] of writes) this.#underWay.set(cid, write)
+    try {
+      await this.#store.write(
+        changes.map(({ cid, after }): WriteOp => {
+          return after === null ? { type: 'delete', key: rowKey(cid) } : { type: 'put', key: rowKey(cid), value: encode(after) }
+        }),
+        { sync: false }
+      )
+    } finally {
+      for (const [cid, write] of writes) if (this.#underWay.get(cid) === write) this.#underWay.delete(cid)
+    }
   }
 
-  /** In the order of CID bytes. */
-  async *all(): AsyncIterable<readonly [Cid, Holding]> {
-    for await (const [name, value] of this.#store.rows(prefixRange(prefix)))
-      yield [cidFromBytes(name.subarray(prefix.length)), decode(value)]
+  /**
+   * Changes rows by what they are now; `undefined` leaves a row. `change` is asked at the last moment, and not at all for a row that somebody
+   * wrote while it was read: what he wrote is newer.
+   */
+  async update(cids: readonly Cid[], change: (cid: Cid, now: Holding | undefined) => Holding | null | undefined): Promise<void> {
+    const written = new Set<Cid>()
+    this.#watches.add(written)
+    let rows: readonly (Holding | undefined)[]
+    try {
+      rows = await Promise.all(cids.map(cid => this.get(cid)))
+    } finally {
+      this.#watches.delete(written)
+    }
+    await this.write(
+      cids.flatMap((cid, position) => {
+        const before = rows[position]
+        const after = written.has(cid) ? undefined : change(cid, before)
+        return after === undefined ? [] : [{ cid, before, after }]
+      })
+    )
+  }
+
+  /** Rows by CID bytes, in their order, as of the first step; behind `after`. A list that is read from end to end sets `held` right. */
+  async *all({ after }: { after?: Uint8Array | undefined } = {}): AsyncIterable<readonly [name: Uint8Array, Holding]> {
+    // The list may or may not show these already, but the sum has them.
+    const unsure = new Map([...this.#underWay].map(([cid, { after }]) => [Buffer.from(cidBytes(cid)).toString('latin1'), after]))
+    const before = this.#held
+    let held = [...unsure.values()].reduce((sum, holding) => sum + isHeld(holding), 0)
+    for await (const [row, value] of this.#store.rows(prefixRange(prefix, after))) {
+      const name = row.subarray(prefix.length)
+      const holding = decode(value)
+      if (unsure.size === 0 || !unsure.has(Buffer.from(name).toString('latin1'))) held += isHeld(holding)
+      yield [name, holding]
+    }
+    // What was written since the first step is in both.
+    if (after === undefined) this.#held += held - before
   }
 }
 
-function encode({ isOurs, isPinned, mode, generation, timestamp }: Holding): Uint8Array {
-  const value = Buffer.allocUnsafe(17)
+function rowKey(cid: Cid): Uint8Array {
+  return key(prefix, cidBytes(cid))
+}
+
+function isHeld(holding: Holding | null | undefined): number {
+  return holding?.isOurs && holding.isPinned ? 1 : 0
+}
+
+const headBytes = 25
+
+function encode({ isOurs, isPinned, mode, version, generation, timestamp, error }: Holding): Uint8Array {
+  const text = Buffer.from(error).subarray(0, errorBytesMax)
+  const value = Buffer.allocUnsafe(headBytes + text.length)
   value[0] = (isOurs ? 1 : 0) | (isPinned ? 2 : 0) | (mode === 'direct' ? 4 : 0)
-  value.writeDoubleBE(generation, 1)
-  value.writeDoubleBE(timestamp, 9)
+  value.writeDoubleBE(version, 1)
+  value.writeDoubleBE(generation, 9)
+  value.writeDoubleBE(timestamp, 17)
+  text.copy(value, headBytes)
   return value
 }
 
@@ -60,7 +167,9 @@ function decode(value: Uint8Array): Holding {
     isOurs: (flags & 1) !== 0,
     isPinned: (flags & 2) !== 0,
     mode: flags & 4 ? 'direct' : 'recursive',
-    generation: bytes.readDoubleBE(1),
-    timestamp: bytes.readDoubleBE(9)
+    version: bytes.readDoubleBE(1),
+    generation: bytes.readDoubleBE(9),
+    timestamp: bytes.readDoubleBE(17),
+    error: bytes.toString('utf8', headBytes)
   }
 }

@@ -35,8 +35,10 @@ export interface KuboSpace {
 
 const failure = z.object({ Message: z.string(), Code: z.number().optional() })
 const added = z.object({ Pins: z.array(z.string()).nullish(), Progress: z.number().nullish(), Bytes: z.number().nullish() })
-const listed = z.object({ Cid: z.string(), Type: z.string() })
+const listed = z.object({ Cid: z.string().transform(parseCid) })
 const space = z.object({ RepoSize: z.number(), StorageMax: z.number() })
+const resolved = z.object({ Path: z.string() })
+const anything = z.unknown()
 const identity = z.object({ ID: z.string(), Addresses: z.array(z.string()).nullish() })
 
 export class Kubo implements AsyncDisposable {
@@ -62,15 +64,22 @@ export class Kubo implements AsyncDisposable {
     { signal, onProgress }: Abortable & { onProgress?: (progress: FetchProgress) => void } = {}
   ): Promise<void> {
     const idle = new Idle(this.#settings.pinTimeoutMs, signal)
-    const named = name === '' ? '' : `&name=${encodeURIComponent(name)}`
+    const named = name === '' ? '' : `&name=${encodeURIComponent(cut(name, nameBytesMax))}`
     try {
       const path = `pin/add?arg=${cid}&recursive=${mode === 'recursive'}&progress=true${named}`
       let isPinned = false
-      for await (const line of this.#stream(path, idle.signal)) {
-        idle.touch()
-        const { Pins, Progress, Bytes } = added.parse(line)
+      let nodes = 0
+      let bytes: number | null = null
+      for await (const { Pins, Progress, Bytes } of this.#stream(path, added, idle.signal)) {
         if (Pins) isPinned = true
-        else onProgress?.({ nodes: Progress ?? 0, bytes: Bytes ?? null })
+        else if ((Progress ?? 0) === nodes && (Bytes ?? null) === bytes)
+          continue // Kubo says so twice a second, also while nothing comes.
+        else {
+          nodes = Progress ?? 0
+          bytes = Bytes ?? null
+          onProgress?.({ nodes, bytes })
+        }
+        idle.touch()
       }
       if (!isPinned)
         throw new ClusterError({ code: 'kubo_error', status: 200, kuboCode: 0 }, 'Kubo ended the pin without saying that it is pinned')
@@ -86,15 +95,15 @@ export class Kubo implements AsyncDisposable {
     }
   }
 
-  /** Moves a recursive pin, so that only what differs is fetched; the old pin stays. */
-  async update(from: Cid, to: Cid, options: Abortable = {}): Promise<void> {
-    await this.#unary(`pin/update?arg=${from}&arg=${to}&unpin=false`, options.signal)
+  /** Moves a recursive pin, so that only what differs is fetched; the old pin stays. It shows no progress, so its time is limited as a whole. */
+  async update(from: Cid, to: Cid, { signal }: Abortable = {}): Promise<void> {
+    await this.#unary(`pin/update?arg=${from}&arg=${to}&unpin=false`, anything, deadline(this.#settings.pinTimeoutMs, signal))
   }
 
   /** Unpins in Kubo; a CID that is not pinned is a success. */
   async unpin(cid: Cid, { signal }: Abortable = {}): Promise<void> {
     try {
-      await this.#unary(`pin/rm?arg=${cid}`, deadline(this.#settings.unpinTimeoutMs, signal))
+      await this.#unary(`pin/rm?arg=${cid}`, anything, deadline(this.#settings.unpinTimeoutMs, signal))
     } catch (error) {
       if (!isNotPinned(error)) throw error
     }
@@ -102,30 +111,42 @@ export class Kubo implements AsyncDisposable {
 
   /** Everything pinned there with one mode, as it comes, in no order. */
   async *pins(mode: PinMode, { signal }: Abortable = {}): AsyncIterable<Cid> {
-    for await (const line of this.#stream(`pin/ls?type=${mode}&stream=true`, signal)) yield parseCid(listed.parse(line).Cid)
+    const idle = new Idle(this.#settings.requestTimeoutMs, signal)
+    try {
+      for await (const { Cid } of this.#stream(`pin/ls?type=${mode}&stream=true`, listed, idle.signal)) {
+        idle.touch()
+        yield Cid
+        // The reader may have taken his time.
+        idle.touch()
+      }
+    } catch (error) {
+      throw idle.isOver ? this.#silence(this.#settings.requestTimeoutMs) : error
+    } finally {
+      idle.stop()
+    }
   }
 
   /** What a path names now. */
   async resolve(path: IpfsPath, { signal }: Abortable = {}): Promise<Cid> {
-    const { Path } = z.object({ Path: z.string() }).parse(await this.#unary(`resolve?arg=${encodeURIComponent(path)}`, this.#limit(signal)))
+    const { Path } = await this.#unary(`resolve?arg=${encodeURIComponent(path)}`, resolved, this.#limit(signal))
     return parseCid(Path.split('/')[2] ?? '')
   }
 
   /** @throws ClusterError `kubo_unreachable`, `kubo_error` */
   async id({ signal }: Abortable = {}): Promise<KuboIdentity> {
-    const { ID, Addresses } = identity.parse(await this.#unary('id', deadline(5_000, signal)))
+    const { ID, Addresses } = await this.#unary('id', identity, deadline(5_000, signal))
     return { id: ID, addresses: Addresses ?? [], error: '' }
   }
 
   async space({ signal }: Abortable = {}): Promise<KuboSpace> {
     // "No limit" is 2^64 - 1, which a number cannot hold exactly; nobody minds.
-    const { RepoSize, StorageMax } = space.parse(await this.#unary('repo/stat?size-only=true', this.#limit(signal)))
+    const { RepoSize, StorageMax } = await this.#unary('repo/stat?size-only=true', space, this.#limit(signal))
     return { repoBytes: RepoSize, maxBytes: StorageMax }
   }
 
   /** Connects Kubo to a node that has the content. */
   async connect(address: Multiaddr, { signal }: Abortable = {}): Promise<void> {
-    await this.#unary(`swarm/connect?arg=${encodeURIComponent(address)}`, deadline(10_000, signal))
+    await this.#unary(`swarm/connect?arg=${encodeURIComponent(address)}`, anything, deadline(10_000, signal))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -136,22 +157,22 @@ export class Kubo implements AsyncDisposable {
     return deadline(this.#settings.requestTimeoutMs, signal)
   }
 
-  async #unary(path: string, signal: AbortSignal | undefined): Promise<unknown> {
+  async #unary<T>(path: string, shape: z.ZodType<T>, signal: AbortSignal | undefined): Promise<T> {
     const { statusCode, body } = await this.#request(path, signal)
     try {
       const text = await body.text()
       if (statusCode !== 200) throw kuboError(statusCode, text)
-      return JSON.parse(text)
+      return shape.parse(JSON.parse(text))
     } catch (error) {
       throw this.#explain(error, signal)
     }
   }
 
-  async *#stream(path: string, signal: AbortSignal | undefined): AsyncIterable<unknown> {
+  async *#stream<T>(path: string, shape: z.ZodType<T>, signal: AbortSignal | undefined): AsyncIterable<T> {
     const { statusCode, body, trailers } = await this.#request(path, signal)
     try {
       if (statusCode !== 200) throw kuboError(statusCode, await body.text())
-      yield* lines(body)
+      for await (const line of lines(body)) yield shape.parse(line)
       const late = (trailers as Record<string, string>)['x-stream-error']
       if (late) throw kuboError(statusCode, late)
     } catch (error) {
@@ -176,9 +197,18 @@ export class Kubo implements AsyncDisposable {
     }
   }
 
+  /** It takes connections, and says nothing. */
+  #silence(ms?: number): ClusterError {
+    const time = ms === undefined ? 'in time' : `for ${Math.round(ms / 1_000)} s`
+    return new ClusterError({ code: 'timeout' }, `Kubo at ${this.#settings.api} did not answer ${time}`)
+  }
+
   #explain(error: unknown, signal: AbortSignal | undefined): unknown {
     if (error instanceof ClusterError) return error
-    if (signal?.aborted) return signal.reason
+    if (signal?.aborted) {
+      const isDeadline = signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError'
+      return isDeadline ? this.#silence() : signal.reason
+    }
     if (error instanceof SyntaxError || error instanceof z.ZodError) {
       return new ClusterError(
         { code: 'kubo_error', status: 200, kuboCode: 0 },
@@ -189,6 +219,18 @@ export class Kubo implements AsyncDisposable {
       cause: error
     })
   }
+}
+
+/** A longer name is an error for Kubo; it is a label and nothing more. */
+const nameBytesMax = 255
+
+/** The beginning of `text` that fits, in whole characters. */
+function cut(text: string, bytesMax: number): string {
+  const bytes = Buffer.from(text)
+  if (bytes.length <= bytesMax) return text
+  let end = bytesMax
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
 }
 
 /** Ends a call when nothing happened for a while. */
@@ -235,6 +277,11 @@ function kuboError(status: number, text: string): ClusterError {
     // Refusals before the command runs are plain text.
   }
   return new ClusterError({ code: 'kubo_error', status, kuboCode }, message || `Kubo answered with status ${status}`)
+}
+
+/** Kubo has the whole of it, and was asked for the root alone. */
+export function isPinnedRecursively(error: unknown): boolean {
+  return error instanceof ClusterError && error.code === 'kubo_error' && /already pinned recursively$/.test(error.message)
 }
 
 function isNotPinned(error: unknown): boolean {

@@ -1,6 +1,6 @@
 /**
- * What waits for Kubo, and what runs: pins a few at a time, young ones first, and unpins beside them, so that neither waits behind the other.
- * One CID has one job at a time.
+ * What waits for Kubo, and what runs: pins a few at a time, young ones first (but one start in four is for those that are not, for new pins may
+ * never end), and unpins beside them, so that neither waits behind the other. One CID has one job at a time.
  */
 import type { Cid } from '../../src/types.ts'
 
@@ -18,12 +18,16 @@ export interface QueueLimits {
   readonly unpins: number
 }
 
+/** Every so many starts one is for a pin without priority. */
+const fairShare = 4
+
 export class Queue {
   readonly #limits: QueueLimits
   readonly #waiting = { first: new Map<Cid, Job>(), pins: new Map<Cid, Job>(), unpins: new Map<Cid, Job>() }
   readonly #running = new Map<Cid, Job>()
   readonly #ends = new Set<Promise<void>>()
   #runningPins = 0
+  #starts = 0
   #isPaused = false
   #isStopped = false
 
@@ -69,8 +73,10 @@ export class Queue {
     if (this.#isPaused || this.#isStopped) return
     const { first, pins, unpins } = this.#waiting
     while (this.#runningPins < this.#limits.pins) {
-      const job = this.#take(first) ?? this.#take(pins)
+      const [one, other] = this.#starts % fairShare === fairShare - 1 ? [pins, first] : [first, pins]
+      const job = this.#take(one) ?? this.#take(other)
       if (job === undefined) break
+      this.#starts++
       this.#start(job)
     }
     while (this.#running.size - this.#runningPins < this.#limits.unpins) {

@@ -45,13 +45,14 @@ export interface Tracker extends AsyncDisposable {
   want(pin: Wanted): void
   /** Let go of it. Only what this peer pinned, or was told to want, is removed from Kubo. Returns at once. */
   release(cid: Cid, version: number): void
-  /** `isWanted`: the state says this peer should hold it. */
-  status(cid: Cid, isWanted: boolean): Promise<LocalStatus>
-  /** In-memory operations (everything queued, running or failed), in no order. */
+  /** `wish`: what the state says this peer should hold of it; `null`: nothing. */
+  status(cid: Cid, wish: Pick<Wanted, 'version'> | null): Promise<LocalStatus>
+  /** What is queued, running or failed, in no order, as far as it is in memory: {@link isPartial} says whether there is more. */
   operations(): Iterable<readonly [Cid, LocalStatus]>
+  readonly isPartial: boolean
   /** Called after any change of `cid`'s status or progress. Returns what ends it. */
   onChange(cid: Cid, listener: () => void): Disposable
-  /** Queues failed and missing pins again. `cid`: only this one. Returns how many. */
+  /** Queues what failed again, and compares with Kubo soon; `cid`: only this one, which is asked of Kubo in any case. Returns how many. */
   recover(options?: { cid?: Cid } & Abortable): Promise<number>
   counts(): TrackerCounts
   /** Empty while Kubo answers. */

@@ -10,7 +10,8 @@
  * | `s/` cid bytes | pin | state/pinset.ts |
  * | `x/` expiry, cid bytes | nothing: pins by the time they expire | state/pinset.ts |
  * | `p/count` | number of pins | state/pinset.ts |
- * | `k/` cid bytes | what this peer's Kubo has, as last seen | ipfs/tracker.ts |
+ * | `p/generation` | number of the last comparison with Kubo | ipfs/holdings.ts |
+ * | `k/` cid bytes | what this peer's Kubo has, as last seen | ipfs/holdings.ts |
  */
 import type { Range } from './store.ts'
 

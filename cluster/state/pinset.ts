@@ -33,6 +33,7 @@ export class Pinset implements StateMachine {
   readonly #listeners = new Set<(changes: readonly PinChange[]) => void>()
   /** As it is stored, also where there is none (`null`); a promise while it is being read. */
   readonly #recent = new Map<Cid, Pin | null | Promise<Pin | undefined>>()
+  readonly #watchers = new Map<Cid, Set<() => void>>()
   #count = 0
 
   constructor({ store }: { store: Store }) {
@@ -85,6 +86,19 @@ export class Pinset implements StateMachine {
     return { [Symbol.dispose]: () => this.#listeners.delete(listener) }
   }
 
+  /** Called after every change of one pin. Must neither throw nor wait. A thousand that watch cost a batch of changes nothing. */
+  watch(cid: Cid, watcher: () => void): Disposable {
+    const watchers = this.#watchers.get(cid) ?? new Set()
+    this.#watchers.set(cid, watchers)
+    watchers.add(watcher)
+    return {
+      [Symbol.dispose]: () => {
+        watchers.delete(watcher)
+        if (watchers.size === 0 && this.#watchers.get(cid) === watchers) this.#watchers.delete(cid)
+      }
+    }
+  }
+
   async apply(operations: readonly Operation[]): Promise<Applied> {
     const decoded = operations.map(({ index, data }) => ({ index, operation: decodeOperation(data) }))
     const present = await this.#load(decoded.map(({ operation }) => cidOf(operation)))
@@ -128,6 +142,7 @@ export class Pinset implements StateMachine {
     for (const { cid, after } of changes) this.#remember(cid, after ?? null)
     if (changes.length === 0) return
     for (const listener of this.#listeners) listener(changes)
+    for (const { cid } of changes) for (const watcher of this.#watchers.get(cid) ?? []) watcher()
   }
 
   /** The pins as they are before a run of operations; the run then changes this copy, so that later operations see earlier ones. */

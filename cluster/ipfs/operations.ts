@@ -1,0 +1,121 @@
+/** What waits, runs or failed for this peer's Kubo, by CID: a bounded window on everything there is to do, its sums, and who listens. */
+import type { Cid, FetchProgress } from '../../src/types.ts'
+import type { LocalStatus, Wanted } from './tracker-api.ts'
+
+export interface Operation {
+  readonly cid: Cid
+  /** `null`: to be let go. */
+  readonly pin: Wanted | null
+  /** A pin was cut off before it, which Kubo may still be about to finish. */
+  readonly followsPin: boolean
+  /** While it runs. */
+  abort: AbortController | null
+  status: LocalStatus['status']
+  error: string
+  attempts: number
+  /** Times in a row that Kubo went away under it. */
+  interruptions: number
+  timestamp: number
+  isPriority: boolean
+  progress: FetchProgress | null
+  /** When a failed one is tried again, on the monotonic clock. */
+  retryAtMs: number
+}
+
+export class Operations {
+  readonly #byCid = new Map<Cid, Operation>()
+  readonly #listeners = new Map<Cid, Set<() => void>>()
+  #tally = { pinning: 0, failed: 0, unpinning: 0 }
+
+  get size(): number {
+    return this.#byCid.size
+  }
+
+  get tally(): { readonly pinning: number; readonly failed: number; readonly unpinning: number } {
+    return this.#tally
+  }
+
+  get(cid: Cid): Operation | undefined {
+    return this.#byCid.get(cid)
+  }
+
+  has(cid: Cid): boolean {
+    return this.#byCid.has(cid)
+  }
+
+  all(): Iterable<Operation> {
+    return this.#byCid.values()
+  }
+
+  isCurrent(operation: Operation): boolean {
+    return this.#byCid.get(operation.cid) === operation
+  }
+
+  /** Takes the place of the one before. */
+  set(operation: Operation): void {
+    this.#count(this.#byCid.get(operation.cid), -1)
+    this.#byCid.set(operation.cid, operation)
+    this.#count(operation, 1)
+  }
+
+  become(operation: Operation, status: LocalStatus['status'], nowMs: number): void {
+    const isCurrent = this.isCurrent(operation)
+    if (isCurrent) this.#count(operation, -1)
+    operation.status = status
+    operation.timestamp = nowMs
+    if (status === 'pin_queued' || status === 'unpin_queued') operation.progress = null
+    if (!isCurrent) return
+    this.#count(operation, 1)
+    this.notify(operation.cid)
+  }
+
+  /** It has ended, if it still counts. */
+  delete(operation: Operation): void {
+    if (!this.isCurrent(operation)) return
+    this.#byCid.delete(operation.cid)
+    this.#count(operation, -1)
+    this.notify(operation.cid)
+  }
+
+  onChange(cid: Cid, listener: () => void): Disposable {
+    const listeners = this.#listeners.get(cid) ?? new Set()
+    this.#listeners.set(cid, listeners)
+    listeners.add(listener)
+    return {
+      [Symbol.dispose]: () => {
+        listeners.delete(listener)
+        if (listeners.size === 0 && this.#listeners.get(cid) === listeners) this.#listeners.delete(cid)
+      }
+    }
+  }
+
+  notify(cid: Cid): void {
+    for (const listener of this.#listeners.get(cid) ?? []) listener()
+  }
+
+  #count(operation: Operation | undefined, step: 1 | -1): void {
+    switch (operation?.status) {
+      case 'pinning':
+        this.#tally.pinning += step
+        break
+      case 'pin_error':
+      case 'unpin_error':
+        this.#tally.failed += step
+        break
+      case 'unpinning':
+      case 'unpin_queued':
+        this.#tally.unpinning += step
+        break
+      default:
+    }
+  }
+}
+
+export function isFailed({ status }: Operation): boolean {
+  return status === 'pin_error' || status === 'unpin_error'
+}
+
+export function shown(operation: Operation): LocalStatus {
+  const { status, error, attempts, isPriority, timestamp, progress } = operation
+  return { status, error: isFailed(operation) ? error : '', attemptCount: attempts, priorityPin: isPriority, timestamp, progress }
+}
