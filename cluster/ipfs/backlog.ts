@@ -11,6 +11,8 @@ export class Backlog {
   #isBehind = true
   #pins = 0
   #unpins = 0
+  /** Dropped since a full comparison began. */
+  #late = { pins: 0, unpins: 0 }
 
   /** There may be more to do than the window shows. */
   get isBehind(): boolean {
@@ -30,21 +32,27 @@ export class Backlog {
   drop(kind: 'pin' | 'unpin'): void {
     this.#isBehind = true
     this.#isMissed = true
-    if (kind === 'pin') this.#pins++
-    else this.#unpins++
+    if (kind === 'pin') {
+      this.#pins++
+      this.#late.pins++
+    } else {
+      this.#unpins++
+      this.#late.unpins++
+    }
   }
 
-  /** A full comparison begins, which counts by `drop` what does not fit. */
+  /** A full comparison begins. */
   beginCount(): void {
-    this.#pins = 0
-    this.#unpins = 0
     this.#isMissed = false
+    this.#late = { pins: 0, unpins: 0 }
   }
 
-  /** The full comparison has seen everything. */
-  endCount(): void {
+  /** The full comparison has seen everything, and so much did not fit. */
+  endCount(beyond: { readonly pins: number; readonly unpins: number }): void {
     this.#cursor = null
-    this.#isBehind = this.#isMissed
+    this.#isBehind = this.#isMissed || beyond.pins + beyond.unpins > 0
+    this.#pins = beyond.pins + this.#late.pins
+    this.#unpins = beyond.unpins + this.#late.unpins
   }
 
   /** @returns where the round goes on; `null`: at the beginning */

@@ -8,7 +8,7 @@ import type { Log } from '../../src/log.ts'
 import type { Cid } from '../../src/types.ts'
 import { Backlog } from './backlog.ts'
 import type { Kubo } from './kubo.ts'
-import { type Difference, record, type SweepParts, walk } from './sweep.ts'
+import { type Difference, meets, record, type SweepParts, walk } from './sweep.ts'
 import type { Wanted } from './tracker-api.ts'
 
 export interface ComparisonParts extends Omit<SweepParts, 'nowMs'> {
@@ -119,18 +119,21 @@ export class Comparison {
     const sweep = await parts.holdings.nextSweep()
     await record({ ...parts, kubo: this.#parts.kubo }, sweep, { signal: stop })
     this.#backlog.beginCount()
-    this.#failures = 0
+    // Until everything was seen, the old numbers are the better ones.
+    const beyond = { pins: 0, unpins: 0, failures: 0 }
     await walk(parts, {
       sweep,
       signal: stop,
       onDifference: async (cid, difference) => {
-        if (difference === 'failed') this.#failures++
+        if (difference === 'failed') beyond.failures++
         else if (this.#parts.hasRoom()) await this.#reconcile(cid)
-        else this.#backlog.drop(difference === 'surplus' ? 'unpin' : 'pin')
+        else if (difference === 'surplus') beyond.unpins++
+        else beyond.pins++
         return true
       }
     })
-    this.#backlog.endCount()
+    this.#backlog.endCount(beyond)
+    this.#failures = beyond.failures
   }
 
   async #refill(stop: AbortSignal): Promise<void> {
@@ -148,10 +151,11 @@ export class Comparison {
   /** Does what is to be done about `cid` now. */
   async #reconcile(cid: Cid): Promise<void> {
     this.#looking = cid
-    const wish = await this.#parts.wish(cid)
+    const [wish, row] = await Promise.all([this.#parts.wish(cid), this.#parts.holdings.get(cid)])
     // Somebody wants something newer of it: it is under way, or the next round finds it.
     if (this.#looking !== cid || this.#parts.isOwned(cid)) return
     this.#looking = null
+    if (wish ? row && meets(row, wish) : !(row?.isOurs && row.isPinned)) return
     this.#parts.put(cid, wish ?? null)
   }
 

@@ -59,79 +59,91 @@ export async function record(
 }
 
 /** @returns where it was told to stop, or `null` at the end */
-export async function walk({ holdings, wanted, isOwned }: SweepParts, options: WalkOptions): Promise<Cid | null> {
-  const { sweep, onDifference, signal } = options
-  const after = options.after ?? undefined
-  const hasFailed = ({ error, generation }: Holding) => error !== '' && generation >= holdings.generation
-  const rows = holdings.all({ after: after && cidBytes(after) })[Symbol.asyncIterator]()
-  let changes: Change[] = []
-  const change = async (next: Change) => {
-    if (changes.push(next) < batchMax) return
-    await settle(holdings, isOwned, changes)
-    changes = []
+export async function walk(parts: SweepParts, options: WalkOptions): Promise<Cid | null> {
+  // Rows change together, and before anything is done about them: what is done is based on them.
+  const stepsMax = options.sweep === undefined ? 1 : batchMax
+  let steps: Step[] = []
+  const flush = async (): Promise<Cid | null> => {
+    await settle(parts, steps)
+    for (const { cid, difference } of steps) {
+      if (difference && !parts.isOwned(cid) && !(await options.onDifference(cid, difference))) return cid
+    }
+    steps = []
+    return null
   }
+  for await (const step of compare(parts, options)) {
+    if (steps.push(step) < stepsMax) continue
+    const stop = await flush()
+    if (stop !== null) return stop
+  }
+  return flush()
+}
+
+interface Step {
+  readonly cid: Cid
+  /** What the row should become, if it still is as it was seen. */
+  readonly change?: { readonly seen: Holding; readonly after: Holding | null }
+  readonly difference?: Difference
+}
+
+async function* compare(parts: SweepParts, { after, sweep, signal }: WalkOptions): AsyncIterable<Step> {
+  const rows = parts.holdings.all({ after: after ? cidBytes(after) : undefined })[Symbol.asyncIterator]()
   try {
     let row = await rows.next()
-    /** Rows of what nobody wants, up to a CID. */
-    const passUnwanted = async (until: Uint8Array | null): Promise<Cid | null> => {
-      for (; !row.done; row = await rows.next()) {
-        const [name, holding] = row.value
-        if (until !== null && Buffer.compare(name, until) >= 0) return null
-        if (sweep !== undefined && holding.generation < sweep) await change({ cid: cidFromBytes(name), seen: holding, after: null })
-        else if (holding.isOurs && holding.isPinned) {
-          const cid = cidFromBytes(name)
-          if (!isOwned(cid) && !(await onDifference(cid, hasFailed(holding) ? 'failed' : 'surplus'))) return cid
-        }
-      }
-      return null
-    }
-    for await (const pin of wanted({ after })) {
+    for await (const pin of parts.wanted({ after: after ?? undefined })) {
       signal?.throwIfAborted()
       const name = cidBytes(pin.cid)
-      const stop = await passUnwanted(name)
-      if (stop !== null) return stop
+      for (; !row.done && Buffer.compare(row.value[0], name) < 0; row = await rows.next()) yield* unwanted(parts, row.value, sweep)
       let found: Holding | undefined
       if (!row.done && Buffer.compare(row.value[0], name) === 0) {
         found = row.value[1]
         row = await rows.next()
       }
-      if (isOwned(pin.cid)) continue
-      if (sweep !== undefined && found && found.generation < sweep && found.isPinned) {
-        await change({ cid: pin.cid, seen: found, after: { ...found, isPinned: false } })
-        found = { ...found, isPinned: false }
-      }
-      if (found && meets(found, pin)) continue
-      if (sweep !== undefined && found && found.generation === sweep && !found.isOurs && hasMode(found, pin)) {
-        // Kubo has it already: by another cluster's work, or by hand. Now it is ours as well.
-        await change({ cid: pin.cid, seen: found, after: { ...found, isOurs: true, version: pin.version } })
-        continue
-      }
-      if (!(await onDifference(pin.cid, found && hasFailed(found) ? 'failed' : 'missing'))) return pin.cid
+      yield* wished(parts, pin, found, sweep)
     }
-    return await passUnwanted(null)
+    for (; !row.done; row = await rows.next()) yield* unwanted(parts, row.value, sweep)
   } finally {
-    await settle(holdings, isOwned, changes)
     await rows.return?.()
   }
 }
 
-interface Change {
-  readonly cid: Cid
-  readonly seen: Holding
-  readonly after: Holding | null
+function* unwanted(parts: SweepParts, [name, seen]: readonly [Uint8Array, Holding], sweep: number | undefined): Iterable<Step> {
+  if (sweep !== undefined && seen.generation < sweep) yield { cid: cidFromBytes(name), change: { seen, after: null } }
+  else if (seen.isOurs && seen.isPinned) yield { cid: cidFromBytes(name), difference: hasFailed(parts, seen) ? 'failed' : 'surplus' }
+}
+
+function* wished(parts: SweepParts, pin: Wanted, seen: Holding | undefined, sweep: number | undefined): Iterable<Step> {
+  const { cid, version } = pin
+  if (parts.isOwned(cid)) return
+  if (sweep !== undefined && seen?.isPinned && seen.generation < sweep) {
+    yield { cid, change: { seen, after: { ...seen, isPinned: false } }, difference: 'missing' }
+  } else if (seen && meets(seen, pin)) {
+    return
+  } else if (sweep !== undefined && seen && seen.generation === sweep && !seen.isOurs && hasMode(seen, pin)) {
+    // Kubo has it already: by another cluster's work, or by hand. Now it is ours as well.
+    yield { cid, change: { seen, after: { ...seen, isOurs: true, version } } }
+  } else {
+    yield { cid, difference: seen && hasFailed(parts, seen) ? 'failed' : 'missing' }
+  }
 }
 
 /** Changes the rows that still are as the walk saw them. */
-async function settle(holdings: Holdings, isOwned: (cid: Cid) => boolean, changes: readonly Change[]): Promise<void> {
-  const byCid = new Map(changes.map(change => [change.cid, change]))
-  await holdings.update([...byCid.keys()], (cid, now) => {
-    const change = byCid.get(cid)
+async function settle({ holdings, isOwned }: SweepParts, steps: readonly Step[]): Promise<void> {
+  const changes = new Map(steps.flatMap(({ cid, change }) => (change ? [[cid, change] as const] : [])))
+  await holdings.update([...changes.keys()], (cid, now) => {
+    const change = changes.get(cid)
     if (change === undefined || now === undefined || isOwned(cid)) return undefined
     return now.generation === change.seen.generation && now.version === change.seen.version ? change.after : undefined
   })
 }
 
-function meets(holding: Holding, pin: Wanted): boolean {
+/** Since the last sweep began. */
+function hasFailed({ holdings }: SweepParts, { error, generation }: Holding): boolean {
+  return error !== '' && generation >= holdings.generation
+}
+
+/** What Kubo holds is what this wish asks for. */
+export function meets(holding: Holding, pin: Wanted): boolean {
   return hasMode(holding, pin) && holding.version >= pin.version
 }
 

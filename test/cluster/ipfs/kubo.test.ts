@@ -30,11 +30,11 @@ test('a pin shows how far it is, and ends when everything is there', async () =>
 
 test('a pin that moves on has no time limit, one that stands still has, although Kubo goes on speaking', async () => {
   await using fake = await FakeKubo.start()
-  await using kubo = fake.client({ pinTimeoutMs: 60 })
+  await using kubo = fake.client({ pinTimeoutMs: 500 })
   const enough = Promise.withResolvers<void>()
   fake.faults.set('pin/add', { type: 'slow', until: enough.promise })
   const began = performance.now()
-  await kubo.pin(pin, { onProgress: () => performance.now() - began > 200 && enough.resolve() })
+  await kubo.pin(pin, { onProgress: () => performance.now() - began > 1_000 && enough.resolve() })
   fake.faults.set('pin/add', { type: 'stuck' })
   await assert.rejects(kubo.pin(pin), error => isFault(error, 'timeout') && /no block arrived/.test(error.message))
   fake.faults.set('pin/add', { type: 'hang' })
