@@ -79,6 +79,31 @@ test('the sum of what is held is exact, whatever is written while it is counted'
   assert.ok(held > 1_800)
 })
 
+test('a row that is stored and not yet acknowledged is counted once', async () => {
+  await using opened = await openRows()
+  const { store } = opened
+  const stored = Promise.withResolvers<void>()
+  const acknowledge = Promise.withResolvers<void>()
+  const late: Pick<Store, 'get' | 'rows' | 'write'> = {
+    get: key => store.get(key),
+    rows: (range, options) => store.rows(range, options),
+    async write(ops, options) {
+      await store.write(ops, options)
+      stored.resolve()
+      await acknowledge.promise
+    }
+  }
+  const rows = new Holdings(late as Store)
+  const write = rows.write([{ cid: a, before: undefined, after: row }])
+  await stored.promise
+  assert.equal((await collect(rows.all())).length, 1)
+  assert.equal(rows.held, 1)
+  acknowledge.resolve()
+  await write
+  await collect(rows.all())
+  assert.equal(rows.held, 1)
+})
+
 test('a sweep has a number that no row carries yet, also after a restart with the clock set back', async () => {
   await using opened = await openRows()
   const { store, rows } = opened

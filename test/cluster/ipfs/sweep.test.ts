@@ -46,6 +46,42 @@ test("an unpin that ends while Kubo's list is on its way is not undone by the li
   assert.equal(world.tracker.counts().pinned, 5)
 })
 
+test('a pin that goes and is wanted again while the list is on its way is not believed to be there, also where the wish did not fit', async () => {
+  await using world = await TrackerWorld.open({ tracker: { windowMax: 8, concurrentPins: 2, recoverIntervalMs: 3_600_000 } })
+  const cids = many(5)
+  for (const one of cids) world.want(one)
+  for (const one of cids) await world.untilStatus(one, 'pinned')
+  const [first] = cids
+  assert.ok(first)
+  let isHeld = false
+  const list = Promise.withResolvers<void>()
+  world.fake.onListed = () => {
+    isHeld = true
+    return list.promise
+  }
+  world.tracker.start()
+  await until('the list to begin', () => isHeld)
+  world.release(first)
+  await world.untilStatus(first, 'unpinned')
+  const pins = Promise.withResolvers<void>()
+  world.fake.faults.set('pin/add', { type: 'slow', until: pins.promise })
+  for (const one of many(8, 'fresh')) world.want(one)
+  world.want(first)
+  assert.equal(
+    [...world.tracker.operations()].some(([cid]) => cid === first),
+    false,
+    'it did not fit'
+  )
+  world.fake.onListed = undefined
+  list.resolve()
+  await until('the comparison to end', () => world.fake.count('pin/ls') === 2)
+  pins.resolve()
+  world.fake.faults.clear()
+  await world.idle()
+  assert.ok(world.fake.pins.has(first))
+  assert.equal(world.tracker.counts().pinned, 13)
+})
+
 test('a pin that is made while the list is on its way is not taken for lost', async () => {
   await using world = await TrackerWorld.open()
   const old = many(3, 'old')

@@ -68,6 +68,25 @@ test('a start with more missing than fits pins all of it, in rounds, each once',
   assert.equal(world.fake.count('pin/ls'), 2, 'Kubo is asked for its list once')
 })
 
+test('what does not fit while a round is under way is found by the next one', async () => {
+  await using world = await TrackerWorld.open({ tracker: { windowMax: 8, recoverIntervalMs: 3_600_000_000 } })
+  const gate = Promise.withResolvers<void>()
+  world.fake.faults.set('pin/add', { type: 'slow', until: gate.promise })
+  for (const one of many(60)) world.agree(one)
+  world.tracker.start()
+  await until('the first comparison', () => world.tracker.counts().queued > 50)
+  let listed = 0
+  // Far into a later round: most of these lie behind it.
+  world.onWished = () => {
+    if (++listed === 30) for (const one of many(60, 'late')) world.want(one)
+  }
+  gate.resolve()
+  world.fake.faults.clear()
+  await world.idle()
+  assert.ok(listed > 30)
+  assert.equal(world.fake.pins.size, 120)
+})
+
 test('what is asked for now does not wait behind everything there is', async () => {
   await using world = await TrackerWorld.open({ tracker: { windowMax: 40, concurrentPins: 1 } })
   for (const one of many(300)) world.agree(one)
