@@ -262,6 +262,8 @@ export class Driver implements AsyncDisposable {
     if (leader === null) return
     if (role === 'leader') {
       const unsent = this.#proposals.takeUnsent(Number.POSITIVE_INFINITY)
+      // Nothing to accept must not wake the loop: a leader would turn without end.
+      if (unsent.length === 0) return
       const { accepted } = this.accept(unsent.map(({ data }) => data))
       this.#proposals.putBack(
         unsent.slice(accepted).map(({ sequence }) => sequence),
