@@ -11,6 +11,7 @@ import { parseCid } from '../../src/codec.ts'
 import { ClusterError, messageOf } from '../../src/errors.ts'
 import { type Abortable, deadline } from '../../src/lifetime.ts'
 import type { Cid, FetchProgress, IpfsPath, KuboIdentity, Multiaddr, PinMode } from '../../src/types.ts'
+import { callKubo, type KuboCall, StoodStill } from './kubo-call.ts'
 import { lines } from './lines.ts'
 
 export interface KuboSettings {
@@ -63,36 +64,35 @@ export class Kubo implements AsyncDisposable {
     { cid, mode, name }: KuboPin & { name: string },
     { signal, onProgress }: Abortable & { onProgress?: (progress: FetchProgress) => void } = {}
   ): Promise<void> {
-    const idle = new Idle(this.#settings.pinTimeoutMs, signal)
     const named = name === '' ? '' : `&name=${encodeURIComponent(cut(name, nameBytesMax))}`
-    try {
-      const path = `pin/add?arg=${cid}&recursive=${mode === 'recursive'}&progress=true${named}`
-      let isPinned = false
-      let nodes = 0
-      let bytes: number | null = null
-      for await (const { Pins, Progress, Bytes } of this.#stream(path, added, idle.signal)) {
-        if (Pins) isPinned = true
-        else if ((Progress ?? 0) === nodes && (Bytes ?? null) === bytes)
-          continue // Kubo says so twice a second, also while nothing comes.
-        else {
-          nodes = Progress ?? 0
-          bytes = Bytes ?? null
-          onProgress?.({ nodes, bytes })
-        }
-        idle.touch()
+    const path = `pin/add?arg=${cid}&recursive=${mode === 'recursive'}&progress=true${named}`
+    let isPinned = false
+    let nodes = 0
+    let bytes: number | null = null
+    const onLine = (line: unknown) => {
+      const { Pins, Progress, Bytes } = added.parse(line)
+      if (Pins) {
+        isPinned = true
+        return true
       }
-      if (!isPinned)
-        throw new ClusterError({ code: 'kubo_error', status: 200, kuboCode: 0 }, 'Kubo ended the pin without saying that it is pinned')
-    } catch (error) {
-      if (idle.isOver)
-        throw new ClusterError(
-          { code: 'timeout' },
-          `no block arrived for ${Math.round(this.#settings.pinTimeoutMs / 1_000)} s: no reachable node seems to have the content`
-        )
-      throw error
-    } finally {
-      idle.stop()
+      // Kubo says so twice a second, also while nothing comes.
+      if ((Progress ?? 0) === nodes && (Bytes ?? null) === bytes) return false
+      nodes = Progress ?? 0
+      bytes = Bytes ?? null
+      onProgress?.({ nodes, bytes })
+      return true
     }
+    try {
+      await this.#call({ path, onLine, idleMs: this.#settings.pinTimeoutMs, signal })
+    } catch (error) {
+      if (!(error instanceof StoodStill)) throw error
+      throw new ClusterError(
+        { code: 'timeout' },
+        `no block arrived for ${Math.round(this.#settings.pinTimeoutMs / 1_000)} s: no reachable node seems to have the content`
+      )
+    }
+    if (!isPinned)
+      throw new ClusterError({ code: 'kubo_error', status: 200, kuboCode: 0 }, 'Kubo ended the pin without saying that it is pinned')
   }
 
   /** Moves a recursive pin, so that only what differs is fetched; the old pin stays. It shows no progress, so its time is limited as a whole. */
@@ -158,13 +158,23 @@ export class Kubo implements AsyncDisposable {
   }
 
   async #unary<T>(path: string, shape: z.ZodType<T>, signal: AbortSignal | undefined): Promise<T> {
-    const { statusCode, body } = await this.#request(path, signal)
+    const text = await this.#call({ path, signal })
     try {
-      const text = await body.text()
-      if (statusCode !== 200) throw kuboError(statusCode, text)
       return shape.parse(JSON.parse(text))
     } catch (error) {
       throw this.#explain(error, signal)
+    }
+  }
+
+  /** @returns the answer, where it was not read line by line */
+  async #call(call: Omit<KuboCall, 'origin'>): Promise<string> {
+    try {
+      const { status, text, lateError } = await callKubo(this.#agent, { ...call, origin: this.#origin })
+      if (status !== 200) throw kuboError(status, text)
+      if (lateError) throw kuboError(status, lateError)
+      return text
+    } catch (error) {
+      throw this.#explain(error, call.signal)
     }
   }
 
@@ -204,7 +214,7 @@ export class Kubo implements AsyncDisposable {
   }
 
   #explain(error: unknown, signal: AbortSignal | undefined): unknown {
-    if (error instanceof ClusterError) return error
+    if (error instanceof ClusterError || error instanceof StoodStill) return error
     if (signal?.aborted) {
       const isDeadline = signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError'
       return isDeadline ? this.#silence() : signal.reason

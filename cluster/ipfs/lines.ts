@@ -1,20 +1,30 @@
-/** JSON documents, one a line, out of a byte stream. */
+/** JSON documents, one a line. */
 
 /** A line longer than this is not one of Kubo's. */
 const lineMax = 4 << 20
 
+/** Text in pieces becomes documents. */
+export class LineSplitter {
+  #rest = ''
+
+  /** @returns the documents that `piece` completes @throws SyntaxError */
+  push(piece: string): readonly unknown[] {
+    const parts = (this.#rest + piece).split('\n')
+    this.#rest = parts.pop() ?? ''
+    if (this.#rest.length > lineMax) throw new SyntaxError('a line without an end')
+    return parts.filter(part => part !== '').map(part => JSON.parse(part))
+  }
+
+  /** @returns the last document, where no line break ended it @throws SyntaxError */
+  end(): readonly unknown[] {
+    return this.#rest.trim() === '' ? [] : [JSON.parse(this.#rest)]
+  }
+}
+
+/** The documents of a byte stream. */
 export async function* lines(body: AsyncIterable<Buffer>): AsyncIterable<unknown> {
   const decoder = new TextDecoder()
-  let rest = ''
-  for await (const chunk of body) {
-    rest += decoder.decode(chunk, { stream: true })
-    let start = 0
-    for (let end = rest.indexOf('\n'); end !== -1; end = rest.indexOf('\n', start)) {
-      if (end > start) yield JSON.parse(rest.slice(start, end))
-      start = end + 1
-    }
-    rest = rest.slice(start)
-    if (rest.length > lineMax) throw new SyntaxError('a line without an end')
-  }
-  if (rest.trim() !== '') yield JSON.parse(rest)
+  const splitter = new LineSplitter()
+  for await (const chunk of body) yield* splitter.push(decoder.decode(chunk, { stream: true }))
+  yield* splitter.end()
 }
