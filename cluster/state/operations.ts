@@ -4,7 +4,6 @@
  * is computed before the log, and two clients may pin one CID at once).
  */
 import { decode, encode } from 'cborg'
-import { z } from 'zod'
 import { cidBytes, cidFromBytes } from '../../src/codec.ts'
 import type { Cid, Pin } from '../../src/types.ts'
 import { decodePin, encodePin } from './record.ts'
@@ -17,23 +16,24 @@ export type PinOperation =
 /** `done`: applied, and the pin's version is the entry's index. `conflict`: the pin is not at `basedOn`; `version` is what it is at. */
 export type OperationResult = { readonly status: 'done' } | { readonly status: 'conflict'; readonly version: number }
 
-const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
-const operation = z.union([z.tuple([z.literal(1), bytes, bytes, z.number().int()]), z.tuple([z.literal(2), bytes, z.number().int()])])
-const result = z.union([z.tuple([z.literal(0)]), z.tuple([z.literal(1), z.number().int()])])
-
 export function encodeOperation(op: PinOperation): Uint8Array {
-  const fields: z.input<typeof operation> =
-    op.type === 'pin' ? [1, cidBytes(op.pin.cid), encodePin(op.pin), op.basedOn] : [2, cidBytes(op.cid), op.basedOn]
-  return encode(fields)
+  return encode(op.type === 'pin' ? [1, cidBytes(op.pin.cid), encodePin(op.pin), op.basedOn] : [2, cidBytes(op.cid), op.basedOn])
 }
 
 /** @throws Error for an operation this version does not know: it is never skipped, for then the peers would differ */
 export function decodeOperation(data: Uint8Array): PinOperation {
-  const fields = operation.safeParse(decode(data))
-  if (!fields.success) throw new Error('the log has an operation that this version does not know: upgrade this peer')
-  if (fields.data[0] === 2) return { type: 'unpin', cid: cidFromBytes(fields.data[1]), basedOn: fields.data[2] }
-  const cid = cidFromBytes(fields.data[1])
-  return { type: 'pin', pin: decodePin(cid, fields.data[2]), basedOn: fields.data[3] }
+  const fields: unknown = decode(data)
+  if (Array.isArray(fields)) {
+    const [type, cid, ...rest] = fields as readonly unknown[]
+    const basedOn = rest.at(-1)
+    if (cid instanceof Uint8Array && Number.isSafeInteger(basedOn)) {
+      const known = cidFromBytes(cid)
+      if (type === 2 && rest.length === 1) return { type: 'unpin', cid: known, basedOn: basedOn as number }
+      if (type === 1 && rest.length === 2 && rest[0] instanceof Uint8Array)
+        return { type: 'pin', pin: decodePin(known, rest[0]), basedOn: basedOn as number }
+    }
+  }
+  throw new Error('the log has an operation that this version does not know: upgrade this peer')
 }
 
 export function encodeResult(outcome: OperationResult): Uint8Array {
@@ -41,6 +41,8 @@ export function encodeResult(outcome: OperationResult): Uint8Array {
 }
 
 export function decodeResult(data: Uint8Array): OperationResult {
-  const fields = result.parse(decode(data))
-  return fields[0] === 0 ? { status: 'done' } : { status: 'conflict', version: fields[1] }
+  const [code, version] = decode(data) as readonly unknown[]
+  if (code === 0) return { status: 'done' }
+  if (code === 1 && Number.isSafeInteger(version)) return { status: 'conflict', version: version as number }
+  throw new Error('a result that this version does not know')
 }

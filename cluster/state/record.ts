@@ -3,39 +3,61 @@
  * The first number is the version of the layout; a layout that is not known is refused, never guessed.
  */
 import { decode, encode } from 'cborg'
-import { z } from 'zod'
 import { cidBytes, cidFromBytes } from '../../src/codec.ts'
 import type { Cid, Multiaddr, PeerId, Pin, PinType } from '../../src/types.ts'
 
 const layout = 1
 const pinTypes = ['pin', 'meta-pin', 'clusterdag-pin', 'shard-pin'] as const satisfies readonly PinType[]
 
-const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
-const tuple = z.tuple([
-  z.literal(layout),
-  z
-    .number()
-    .int()
-    .min(0)
-    .max(pinTypes.length - 1),
-  z.string(), // name
-  z.number().int(), // replication minimum
-  z.number().int(), // replication maximum
-  z.array(z.string()), // allocations
-  z.number().nullable(), // expires at, Unix ms
-  z.record(z.string(), z.string()), // metadata
-  bytes.nullable(), // pin update
-  z.array(z.string()), // origins
-  z.number().int(), // maximal depth
-  bytes.nullable(), // reference
-  z.number(), // shard size
-  z.number(), // timestamp, Unix ms
-  z.number().int() // version
-])
+/** Looked at by hand, in the order of the tuple: every peer reads every pin, and a schema library takes ten times as long. */
+const isInteger = (value: unknown): boolean => Number.isSafeInteger(value)
+const isText = (value: unknown): boolean => typeof value === 'string'
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText)
+const isBytesOrNull = (value: unknown): boolean => value === null || value instanceof Uint8Array
+const isTextMap = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(isText)
+const fieldChecks: readonly ((value: unknown) => boolean)[] = [
+  value => value === layout,
+  value => isInteger(value) && pinTypes[value as number] !== undefined, // type
+  isText, // name
+  isInteger, // replication minimum
+  isInteger, // replication maximum
+  isTexts, // allocations
+  value => value === null || typeof value === 'number', // expires at, Unix ms
+  isTextMap, // metadata
+  isBytesOrNull, // pin update
+  isTexts, // origins
+  isInteger, // maximal depth
+  isBytesOrNull, // reference
+  value => typeof value === 'number', // shard size
+  value => typeof value === 'number', // timestamp, Unix ms
+  isInteger // version
+]
+type Fields = [
+  layout: number,
+  type: number,
+  name: string,
+  replicationMin: number,
+  replicationMax: number,
+  allocations: string[],
+  expireAt: number | null,
+  metadata: Readonly<Record<string, string>>,
+  pinUpdate: Uint8Array | null,
+  origins: string[],
+  maxDepth: number,
+  reference: Uint8Array | null,
+  shardSize: number,
+  timestamp: number,
+  version: number
+]
+
+function isFields(value: unknown): value is Fields {
+  return Array.isArray(value) && value.length === fieldChecks.length && fieldChecks.every((check, position) => check(value[position]))
+}
 
 /** `pin` without its CID, which is the key of the row. */
 export function encodePin(pin: Pin): Uint8Array {
-  const fields: z.input<typeof tuple> = [
+  const fields: Fields = [
     layout,
     pinTypes.indexOf(pin.type),
     pin.name,
@@ -57,8 +79,8 @@ export function encodePin(pin: Pin): Uint8Array {
 
 /** @throws Error where the bytes are not a pin: the store or the log is damaged, or newer than this program */
 export function decodePin(cid: Cid, value: Uint8Array): Pin {
-  const fields = tuple.safeParse(decode(value))
-  if (!fields.success) throw new Error(`the record of pin ${cid} is not of a layout this version knows`)
+  const fields: unknown = decode(value)
+  if (!isFields(fields)) throw new Error(`the record of pin ${cid} is not of a layout this version knows`)
   const [
     ,
     type,
@@ -75,7 +97,7 @@ export function decodePin(cid: Cid, value: Uint8Array): Pin {
     shardSize,
     timestamp,
     version
-  ] = fields.data
+  ] = fields
   return {
     cid,
     type: pinTypes[type] ?? 'pin',
