@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
+#!/usr/bin/env -S node --max-semi-space-size=16 --heap-growing-percent=50
 /**
  * Starts the command line on a Node that can run it: this one, or the one among the dependencies of a checkout.
  * Plain JavaScript that an old Node understands.
@@ -13,8 +13,9 @@ if (major > 22 || (major === 22 && minor >= 19)) await run()
 else runWith(fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url)))
 
 async function run() {
-  const compiled = new URL('../dist/cli/main.js', import.meta.url)
-  const { main } = await import((existsSync(compiled) ? compiled : new URL('./main.ts', import.meta.url)).href)
+  // A checkout runs as it stands, also where somebody has built it; the package has no sources.
+  const source = new URL('./main.ts', import.meta.url)
+  const { main } = await import((existsSync(source) ? source : new URL('../dist/cli/main.js', import.meta.url)).href)
   await main(process.argv.slice(2))
 }
 
@@ -25,7 +26,11 @@ function runWith(node) {
     process.exitCode = 1
     return
   }
-  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(
+    node,
+    ['--max-semi-space-size=16', '--heap-growing-percent=50', fileURLToPath(import.meta.url), ...process.argv.slice(2)],
+    { stdio: 'inherit' }
+  )
   const passed = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'])
   for (const signal of passed) {
     process.on(signal, () => {

@@ -50,7 +50,7 @@ const limits: Omit<RaftSettings, 'id' | 'electionTicks' | 'heartbeatTicks' | 'ra
   inflightMax: 64,
   inflightBytesMax: 8 << 20,
   uncommittedBytesMax: 32 << 20,
-  cacheBytesMax: 8 << 20
+  cacheBytesMax: 2 << 20
 }
 /** Proposals given to a leader elsewhere in one call. */
 const forwardMax = 512

@@ -32,7 +32,8 @@ const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
 const row = z.tuple([z.number(), z.number(), z.array(z.tuple([z.number(), bytes]))])
 
 export function stamp({ origin, sequence, answeredBelow }: Stamp, operation: Uint8Array): Uint8Array {
-  const data = Buffer.allocUnsafe(stampBytes + operation.length)
+  // Not from the pool: the log keeps it for long, and with it everything that shares its eight kilobytes.
+  const data = Buffer.allocUnsafeSlow(stampBytes + operation.length)
   data.write(origin, 0, 'hex')
   data.writeBigUInt64BE(BigInt(sequence), 8)
   data.writeBigUInt64BE(BigInt(answeredBelow), 16)

@@ -93,7 +93,7 @@ export class Holdings {
         changes.map(({ cid, after }): WriteOp => {
           return after === null ? { type: 'delete', key: rowKey(cid) } : { type: 'put', key: rowKey(cid), value: encode(after) }
         }),
-        { sync: false }
+        { sync: false, canWait: true }
       )
     } finally {
       for (const [cid, write] of writes) if (this.#underWay.get(cid) === write) this.#underWay.delete(cid)

@@ -1,6 +1,6 @@
 /** What an engine has to offer, and the store made of it: one write outstanding, the first error final, nothing called after the close. */
 import { ClusterError, messageOf } from '../../src/errors.ts'
-import type { Engine, Range, Store, WriteOp } from './store.ts'
+import type { Engine, Range, Store, WriteOp, WriteOptions } from './store.ts'
 
 /** A binding. `batch` is never called before the last one has ended, and nothing at all once `close` was called. */
 export interface Binding {
@@ -22,6 +22,7 @@ export interface RowIterator {
 interface Waiting {
   readonly ops: readonly WriteOp[]
   readonly sync: boolean
+  readonly canWait: boolean
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -36,6 +37,8 @@ interface Asked {
 const clearBatch = 2_000
 /** Operations merged into one batch at most. */
 const batchOpsMax = 20_000
+/** A write that can wait does so while urgent ones come at least this often, for as long as this at most. */
+const patienceMs = 5
 /** Reads handed to the binding at a time. A call costs ten times what a row does: under load, what is asked for meanwhile shares the next one. */
 const readCallsMax = 2
 /** Keys in one call. */
@@ -50,6 +53,9 @@ export class GroupCommitStore implements Store {
   #waiting: Waiting[] = []
   #asked: Asked[] = []
   #readCalls = 0
+  #lastUrgentMs = Number.NEGATIVE_INFINITY
+  /** Ends the wait for an urgent write. */
+  #hurry: (() => void) | undefined
   #writing: Promise<void> | undefined
   #failure: ClusterError | undefined
   #closing: Promise<void> | undefined
@@ -64,11 +70,15 @@ export class GroupCommitStore implements Store {
     return this.#binding.engine
   }
 
-  async write(ops: readonly WriteOp[], { sync }: { readonly sync: boolean }): Promise<void> {
+  async write(ops: readonly WriteOp[], { sync, canWait = false }: WriteOptions): Promise<void> {
     if (this.#failure) throw this.#failure
     this.#requireOpen()
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#waiting.push({ ops, sync, resolve, reject })
+    this.#waiting.push({ ops, sync, canWait, resolve, reject })
+    if (!canWait) {
+      this.#lastUrgentMs = performance.now()
+      this.#hurry?.()
+    }
     this.#writing ??= this.#drain()
     await promise
   }
@@ -122,6 +132,7 @@ export class GroupCommitStore implements Store {
 
   /** Writes that were asked for are written, calls that were made return, iterators are ended; then the binding closes. */
   async #close(): Promise<void> {
+    this.#hurry?.()
     await this.#writing
     // A listing that is left meanwhile makes one more call.
     while (this.#calls.size > 0) await Promise.allSettled(this.#calls)
@@ -136,6 +147,7 @@ export class GroupCommitStore implements Store {
     // What is asked for in the same turn goes into the first batch already.
     await null
     while (this.#waiting.length > 0) {
+      if (this.#waiting.every(({ canWait }) => canWait)) await this.#patience()
       const group = this.#take()
       const ops = group.flatMap(({ ops }) => ops)
       const sync = group.some(({ sync }) => sync)
@@ -149,6 +161,19 @@ export class GroupCommitStore implements Store {
       }
     }
     this.#writing = undefined
+  }
+
+  /** Waits for an urgent write to come, where they come often: a batch of one's own costs more than the rows in it. */
+  #patience(): Promise<void> | undefined {
+    if (performance.now() - this.#lastUrgentMs > patienceMs || this.#closing) return undefined
+    return new Promise(resolve => {
+      this.#hurry = () => {
+        clearTimeout(timer)
+        this.#hurry = undefined
+        resolve()
+      }
+      const timer = setTimeout(this.#hurry, patienceMs)
+    })
   }
 
   /** The first error is final: after a failed fsync a later one may report success for data that is not there. */

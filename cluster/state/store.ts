@@ -23,6 +23,11 @@ export interface Rows {
   ): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]>
 }
 
+export interface WriteOptions {
+  readonly sync: boolean
+  readonly canWait?: boolean
+}
+
 export type Engine = 'rocksdb' | 'leveldb'
 
 export interface Store extends Rows, AsyncDisposable {
@@ -30,9 +35,10 @@ export interface Store extends Rows, AsyncDisposable {
   /**
    * Applies `ops` in order, all or nothing, after every write that was asked for before. Writes that wait for the running one are
    * merged into one batch. `sync`: on disk, not only in the operating system, when it resolves.
+   * `canWait`: may wait some milliseconds for a batch of somebody else, where there are many of them.
    * @throws ClusterError `storage_failed`, and then for every later write too: the owner stops the peer
    */
-  write(ops: readonly WriteOp[], options: { readonly sync: boolean }): Promise<void>
+  write(ops: readonly WriteOp[], options: WriteOptions): Promise<void>
   /** Deletes rows in limited batches, not atomically. */
   clear(range: Range): Promise<void>
 }

@@ -330,3 +330,20 @@ test('writes that arrive while one is under way share the next batch, which is s
     [10, true]
   ])
 })
+
+test('a write that can wait shares the batch of an urgent one where those come often, and is written all the same where none comes', async () => {
+  const batches: number[] = []
+  await using store = new GroupCommitStore(bindingOf(async ops => void batches.push(ops.length)))
+  await store.write([put('calm', '1')], { sync: false, canWait: true })
+  assert.deepEqual(batches, [1], 'nothing urgent came lately')
+  await store.write([put('urgent', '1')], { sync: true })
+  const patient = store.write([put('patient', '1')], { sync: false, canWait: true })
+  await null
+  await null
+  assert.deepEqual(batches, [1, 1], 'it waits')
+  await store.write([put('urgent', '2'), put('urgent', '3')], { sync: true })
+  await patient
+  assert.deepEqual(batches, [1, 1, 3])
+  await store.write([put('alone', '1')], { sync: false, canWait: true })
+  assert.deepEqual(batches, [1, 1, 3, 1])
+})
