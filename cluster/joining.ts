@@ -53,7 +53,7 @@ async function* reach(
         yield await network.dialAny(address, { signal })
       } catch (error) {
         signal?.throwIfAborted()
-        if (isFault(error, 'peer_unreachable') && /another secret|identity is not the expected/.test(error.message)) {
+        if (isFault(error, 'refused')) {
           throw new ClusterError({ code: 'cannot_start' }, `cannot join: ${error.message}`, { cause: error })
         }
         if (round % 20 === 0) log.warn({ address, reason: messageOf(error) }, 'waiting to join')

@@ -39,7 +39,7 @@ export interface PeerSettings {
   /** Folder of the store; made if missing. */
   readonly dataFolder: string
   readonly store: StoreSettings
-  readonly network: Omit<NetworkSettings, 'name'>
+  readonly network: Omit<NetworkSettings, 'name' | 'bootstrap'>
   readonly joining: Omit<JoiningSettings, 'self'>
   readonly raft: DriverSettings
   readonly kubo: KuboSettings
@@ -65,14 +65,17 @@ export async function startPeer(
   const { clock, log, onFatal } = parts
   await using opened = new AsyncDisposableStack()
   const self = settings.network.identity.id
+  const { bootstrap, peerAddresses } = settings.joining
 
   const store = opened.use(await openStore(settings.dataFolder, { log, onFailure: onFatal, ...settings.store }))
   const knownCluster = await RaftConsensus.clusterIdOf(store, self)
-  const network = opened.use(new Network({ clock, log }, { ...settings.network, name: settings.name }))
+  const network = opened.use(
+    new Network({ clock, log }, { ...settings.network, name: settings.name, bootstrap: [...bootstrap, ...peerAddresses] })
+  )
   await network.start()
   if (knownCluster !== undefined) {
     network.setClusterId(knownCluster)
-    await refuseOtherCluster(network, settings.joining.bootstrap, knownCluster)
+    await refuseOtherCluster(network, bootstrap, knownCluster)
   }
 
   const kubo = opened.use(new Kubo(settings.kubo))

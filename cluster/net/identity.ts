@@ -10,6 +10,7 @@ import type { PeerId } from '../../src/types.ts'
 
 export interface PeerIdentity {
   readonly id: PeerId
+  /** Never logged. */
   readonly privateKey: PrivateKey
 }
 
@@ -25,9 +26,17 @@ export function formatIdentity({ id, privateKey }: PeerIdentity): string {
   return JSON.stringify({ id, private_key: Buffer.from(privateKeyToProtobuf(privateKey)).toString('base64') }, null, 4)
 }
 
-/** Readable by its owner only; refuses to overwrite. */
+/**
+ * Readable by its owner only. Never overwrites: a peer that loses its key is another peer.
+ * @throws ClusterError `cannot_start`
+ */
 export async function writeIdentity(file: string, identity: PeerIdentity): Promise<void> {
-  await writeFile(file, formatIdentity(identity), { mode: 0o600, flag: 'wx' })
+  try {
+    await writeFile(file, formatIdentity(identity), { mode: 0o600, flag: 'wx', flush: true })
+  } catch (error) {
+    const hint = (error as NodeJS.ErrnoException).code === 'EEXIST' ? 'there is one already, and it is not overwritten' : messageOf(error)
+    throw cannotStart(`the identity cannot be written to ${file}: ${hint}`)
+  }
 }
 
 /** @throws ClusterError `cannot_start`: no such file, not readable, not an identity, or id and key do not fit */
@@ -42,6 +51,12 @@ export async function loadIdentity(file: string): Promise<PeerIdentity> {
   return parseIdentity(text, file)
 }
 
+/**
+ * Reads the text of `identity.json`, of this system or of ipfs-cluster: an Ed25519 or an RSA key. `CLUSTER_ID` and `CLUSTER_PRIVATEKEY` make
+ * such a text too: `{"id": …, "private_key": …}`.
+ * @param file where the text comes from, for the message
+ * @throws ClusterError `cannot_start`
+ */
 export function parseIdentity(text: string, file: string): PeerIdentity {
   let identity: PeerIdentity
   let named: PeerId

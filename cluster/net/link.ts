@@ -1,89 +1,135 @@
-/** What travels in frames between two peers: greetings, calls with one answer each, and messages without one. */
+/** What travels in frames between two peers: greetings, calls with one answer each, messages without one, and signs of life. */
 import { decode, encode } from 'cborg'
 import { z } from 'zod'
-import { ClusterError, type Fault, messageOf } from '../../src/errors.ts'
+import { ClusterError, messageOf } from '../../src/errors.ts'
 import type { PeerId } from '../../src/types.ts'
-import type { Frames } from './frames.ts'
+import { faultFromHeader, faultToHeader } from '../../src/wire-fault.ts'
+import { lengthBytes } from './frames.ts'
 
-export const kinds = { hello: 0, request: 1, answer: 2, fault: 3, cancel: 4, message: 5 } as const
+/** The first byte of a frame. Numbers are never given a new meaning: a changed frame gets a new number. */
+export const kinds = { hello: 0, request: 1, answer: 2, fault: 3, cancel: 4, message: 5, ping: 6, pong: 7 } as const
 
+/** Of the frames: peers of two versions refuse each other. What calls carry is versioned by their method names. */
+export const protocolVersion = 1
+
+/** The first frame in each direction of a stream, and again from a peer that has joined a cluster meanwhile. */
 export interface Hello {
   readonly version: number
   /** `null` while the peer belongs to none. */
   readonly clusterId: string | null
+  /** For people. */
   readonly name: string
 }
 
-const helloShape = z.tuple([z.number(), z.string().nullable(), z.string()])
-const faultShape = z.object({ fault: z.looseObject({ code: z.string() }), message: z.string() })
+const text = z.string().max(1_024)
+const helloShape = z.tuple([z.number(), text.nullable(), text])
+const faultShape = z.tuple([z.string(), z.string()])
 
-export function encodeHello({ version, clusterId, name }: Hello): Uint8Array {
-  return Buffer.concat([Buffer.of(kinds.hello), encode([version, clusterId, name])])
+export function helloFrame({ version, clusterId, name }: Hello): Buffer {
+  return framed(kinds.hello, 0, encode([version, clusterId, name]))
 }
 
-export function decodeHello(frame: Buffer): Hello {
-  const [version, clusterId, name] = helloShape.parse(decode(frame.subarray(1)))
+/** @throws Error where it is none */
+export function readHello(body: Buffer): Hello {
+  const [version, clusterId, name] = helloShape.parse(decode(body))
   return { version, clusterId, name }
 }
 
-/** Kind, number of the call, length of the name, name, payload. */
-export function sendRequest(frames: Frames, id: number, method: string, payload: Uint8Array): boolean {
-  return frames.send(head(kinds.request, id), named(method), payload)
+/** Why two peers cannot work together, if so. A peer without a cluster fits everywhere: it may want to join. */
+export function strangeness(
+  peer: PeerId,
+  { version, clusterId }: Pick<Hello, 'version' | 'clusterId'>,
+  own: string | null
+): ClusterError | undefined {
+  if (version !== protocolVersion) {
+    const message = `peer ${peer} speaks version ${version} of the peer protocol, this peer version ${protocolVersion}: run the same release on both`
+    return new ClusterError({ code: 'refused' }, message)
+  }
+  if (clusterId === null || own === null || clusterId === own) return undefined
+  const message = `peer ${peer} belongs to cluster ${clusterId}, this peer to cluster ${own}: two clusters with data cannot be merged`
+  return new ClusterError({ code: 'wrong_cluster' }, message)
 }
 
-export function sendMessage(frames: Frames, channel: string, payload: Uint8Array): boolean {
-  return frames.send(head(kinds.message, 0), named(channel), payload)
+/** Head of a request: the payload follows. */
+export function requestHead(id: number, method: string): Buffer {
+  return namedHead(kinds.request, id, method)
 }
 
-export function sendAnswer(frames: Frames, id: number, payload: Uint8Array): boolean {
-  return frames.send(head(kinds.answer, id), payload)
+/** Head of a message: the payload follows. */
+export function messageHead(channel: string): Buffer {
+  return namedHead(kinds.message, 0, channel)
 }
 
-export function sendCancel(frames: Frames, id: number): boolean {
-  return frames.send(head(kinds.cancel, id))
+/** Head of an answer: the payload follows. */
+export function answerHead(id: number): Buffer {
+  return framed(kinds.answer, id)
 }
 
-/** A fault travels as code and message; what is not a fault of ours keeps its message only. */
-export function sendFault(frames: Frames, id: number, error: unknown): boolean {
-  const fault: Fault = error instanceof ClusterError ? error.fault : { code: 'refused' }
-  return frames.send(head(kinds.fault, id), encode({ fault, message: messageOf(error) }))
+export function cancelFrame(id: number): Buffer {
+  return framed(kinds.cancel, id)
 }
 
-export function decodeFault(payload: Uint8Array): ClusterError {
-  const { fault, message } = faultShape.parse(decode(payload))
-  // Peers of one cluster use the same codes; an unknown one is shown with its message and treated as a refusal.
-  return new ClusterError(fault as unknown as Fault, message)
+export function pingFrame(): Buffer {
+  return framed(kinds.ping, 0)
+}
+
+export function pongFrame(): Buffer {
+  return framed(kinds.pong, 0)
+}
+
+/** A fault of ours travels with its code. Anything else is a bug over there: of that only the message travels. */
+export function faultFrame(id: number, error: unknown): Buffer {
+  const isTimeout = error instanceof DOMException && error.name === 'TimeoutError'
+  const fault = error instanceof ClusterError ? error.fault : isTimeout ? ({ code: 'timeout' } as const) : undefined
+  return framed(kinds.fault, id, encode([fault === undefined ? '' : faultToHeader(fault), messageOf(error).slice(0, 4_096)]))
+}
+
+/** The error as it was thrown; a plain Error for a bug over there, and for a code that this version does not know. @throws Error where it is none */
+export function readFault(body: Buffer, peer: PeerId): Error {
+  const [fault, message] = faultShape.parse(decode(body))
+  const known = faultFromHeader(fault)
+  return known === undefined ? new Error(`peer ${peer} failed: ${message}`) : new ClusterError(known, message)
+}
+
+export interface Head {
+  readonly kind: number
+  /** Number of the call; 0 where the frame belongs to none. */
+  readonly id: number
+  readonly body: Buffer
 }
 
 /** @throws RangeError for a frame that is too short */
-export function readHead(frame: Buffer): { readonly kind: number; readonly id: number; readonly body: Buffer } {
+export function readHead(frame: Buffer): Head {
   return { kind: frame.readUInt8(0), id: frame.readUInt32BE(1), body: frame.subarray(5) }
 }
 
+/** @throws RangeError for a frame that is too short */
 export function readNamed(body: Buffer): { readonly name: string; readonly payload: Buffer } {
-  const length = body.readUInt8(0)
-  return { name: body.toString('utf8', 1, 1 + length), payload: body.subarray(1 + length) }
+  const end = 1 + body.readUInt8(0)
+  if (end > body.length) throw new RangeError('a name that is longer than its frame')
+  return { name: body.toString('latin1', 1, end), payload: body.subarray(end) }
 }
 
-function head(kind: number, id: number): Buffer {
-  const bytes = Buffer.allocUnsafe(5)
-  bytes.writeUInt8(kind, 0)
-  bytes.writeUInt32BE(id, 1)
-  return bytes
+/** Names of methods and channels: short, and of one byte a character. */
+export function isName(name: string): boolean {
+  return /^[\x21-\x7e]{1,255}$/.test(name)
 }
 
-const names = new Map<string, Buffer>()
-
-function named(name: string): Buffer {
-  let bytes = names.get(name)
-  if (bytes === undefined) {
-    const text = Buffer.from(name)
-    bytes = Buffer.concat([Buffer.of(text.length), text])
-    names.set(name, bytes)
-  }
-  return bytes
+export function unreachablePeer(peer: PeerId | null, reason: string, cause?: unknown): ClusterError {
+  return new ClusterError({ code: 'peer_unreachable', peer }, peer === null ? reason : `peer ${peer} does not answer: ${reason}`, { cause })
 }
 
-export function unreachablePeer(peer: PeerId | null, reason: string): ClusterError {
-  return new ClusterError({ code: 'peer_unreachable', peer }, peer === null ? reason : `peer ${peer} does not answer: ${reason}`)
+function namedHead(kind: number, id: number, name: string): Buffer {
+  const head = framed(kind, id, undefined, 1 + name.length)
+  head.writeUInt8(name.length, lengthBytes + 5)
+  head.write(name, lengthBytes + 6, 'latin1')
+  return head
+}
+
+function framed(kind: number, id: number, body?: Uint8Array, more = 0): Buffer {
+  const frame = Buffer.allocUnsafe(lengthBytes + 5 + (body?.length ?? 0) + more)
+  frame.writeUInt8(kind, lengthBytes)
+  frame.writeUInt32BE(id, lengthBytes + 1)
+  if (body !== undefined) frame.set(body, lengthBytes + 5)
+  return frame
 }

@@ -1,37 +1,38 @@
 /**
- * Calls and messages between peers over libp2p. Towards every member two long streams are kept up, one for messages and one for calls, so that a
- * heartbeat never waits behind a large answer. Whoever is not a member is served only what is open to newcomers; without the secret nobody gets
- * as far as that.
+ * Calls and messages between peers over libp2p. Towards every member a link is kept up; links that come in are served, to members in full and to
+ * others what is open to newcomers; without the secret nobody gets as far as that.
  */
-
-import type { Connection, Libp2p, Stream } from '@libp2p/interface'
-import { peerIdFromString } from '@libp2p/peer-id'
-import { multiaddr } from '@multiformats/multiaddr'
+import assert from 'node:assert/strict'
+import type { Connection, Stream } from '@libp2p/interface'
 import type { Clock } from '../../src/clock.ts'
 import { parsePeerId } from '../../src/codec.ts'
-import { ClusterError, messageOf } from '../../src/errors.ts'
-import { type Abortable, deadline, logFailures, Tasks } from '../../src/lifetime.ts'
+import { messageOf } from '../../src/errors.ts'
+import { type Abortable, logFailures, Tasks } from '../../src/lifetime.ts'
 import type { Log } from '../../src/log.ts'
 import type { Multiaddr, PeerId } from '../../src/types.ts'
-import { CallServer } from './call-server.ts'
-import { explainDial } from './dial-errors.ts'
-import { Frames } from './frames.ts'
-import { type HostSettings, openHost } from './host.ts'
-import { decodeHello, encodeHello, kinds, unreachablePeer } from './link.ts'
-import { OutboundLink } from './outbound-link.ts'
+import { dial } from './dial.ts'
+import { type Host, type HostSettings, openHost } from './host.ts'
+import { InboundLink, type Services } from './inbound-link.ts'
+import { type Hello, isName, protocolVersion, unreachablePeer } from './link.ts'
+import { LinkKeeper, protocols } from './link-keeper.ts'
 import type { CallHandler, MessageHandler, Rpc } from './rpc.ts'
 
-/** Two streams of one protocol each; the number changes when the frames do. */
-export const protocols = { calls: '/flotilla/calls/1', messages: '/flotilla/messages/1' } as const
-const version = 1
-const streamsMax = { maxInboundStreams: 256, maxOutboundStreams: 256, negotiateFully: true } as const
-const dialMs = 5_000
-/** How long a refused peer has to read why. */
-const refusalMs = 1_000
-const retryMinMs = 100
-const retryMaxMs = 2_000
+/** A link is given up when its peer was silent for five beats: a frozen peer is noticed within two seconds. */
+const beatMs = 300
+const silentBeatsMax = 5
+/** How often addresses without an id are tried while a member is missing. */
+const seekMs = 2_000
+/** Refused peers that are remembered. */
+const refusalsMax = 1_000
+/** Of each protocol, on one connection: one in use, and some that are ending. */
+const streamsMax = { maxInboundStreams: 16, maxOutboundStreams: 16 } as const
 
-export type NetworkSettings = HostSettings & { readonly name: string }
+export type NetworkSettings = HostSettings & {
+  /** For people: the peer's name, at most 1,000 characters. */
+  readonly name: string
+  /** Further addresses of members, in case those the cluster knows are out of date. `/p2p/<id>` may be missing. */
+  readonly bootstrap?: readonly Multiaddr[]
+}
 
 interface Member {
   readonly id: PeerId
@@ -43,68 +44,111 @@ export class Network implements Rpc, AsyncDisposable {
   readonly #log: Log
   readonly #settings: NetworkSettings
   readonly #tasks: Tasks
-  readonly #server: CallServer
+  readonly #resources = new DisposableStack()
+  readonly #methods = new Map<string, { readonly handler: CallHandler; readonly isOpen: boolean }>()
   readonly #channels = new Map<string, MessageHandler>()
   readonly #listeners = new Set<(peer: PeerId, isUp: boolean) => void>()
-  readonly #links = new Map<PeerId, OutboundLink>()
-  readonly #linking = new Map<PeerId, Promise<OutboundLink>>()
-  readonly #inbound = new Map<PeerId, Set<Frames>>()
-  /** Keepers of connections to members, each with what ends it. */
-  readonly #keepers = new Map<PeerId, AbortController>()
+  /** Of members for as long as they are; of others for as long as there is a link. */
+  readonly #keepers = new Map<PeerId, LinkKeeper>()
+  readonly #inbound = new Map<PeerId, Set<InboundLink>>()
+  /** Why peers were refused last. */
+  readonly #refusals = new Map<PeerId, string>()
+  readonly #services: Services
   #members: ReadonlyMap<PeerId, Member> = new Map()
   #clusterId: string | null = null
-  #host: Libp2p | undefined
+  #host: Host | undefined
 
   constructor({ clock, log }: { clock: Clock; log: Log }, settings: NetworkSettings) {
     this.#clock = clock
     this.#log = log
     this.#settings = settings
     this.#tasks = new Tasks(logFailures(log))
-    this.#server = new CallServer(peer => this.#members.has(peer))
+    this.#services = {
+      hello: () => this.#hello(),
+      isMember: peer => this.#members.has(peer),
+      method: name => this.#methods.get(name),
+      channel: name => this.#channels.get(name),
+      refused: (peer, reason) => this.#refused(peer, reason),
+      closed: link => this.#forget(link)
+    }
   }
 
   get self(): PeerId {
     return this.#settings.identity.id
   }
 
-  /** Where this peer can be dialled, each with `/p2p/<id>`. */
+  /** Where this peer can be dialled, each with `/p2p/<id>`; empty before the start. */
   get addresses(): readonly Multiaddr[] {
-    return (this.#host?.getMultiaddrs() ?? []).map(address => address.toString() as Multiaddr)
+    return this.#host?.addresses() ?? []
   }
 
+  /** @throws ClusterError `cannot_start` where an address cannot be listened on */
   async start(): Promise<void> {
-    this.#host = await openHost(this.#settings)
-    await this.#host.handle(protocols.calls, (stream, connection) => this.#accept(stream, connection, 'calls'), streamsMax)
-    await this.#host.handle(protocols.messages, (stream, connection) => this.#accept(stream, connection, 'messages'), streamsMax)
+    const accept = (stream: Stream, connection: Connection) => this.#accept(stream, connection)
+    const host = await openHost(this.#settings, {
+      log: this.#log,
+      prepare: node => node.handle([protocols.calls, protocols.messages], accept, streamsMax)
+    })
+    const { node } = host
+    if (this.#tasks.signal.aborted) {
+      await node.stop()
+      throw unreachablePeer(null, 'this peer was stopped while it started')
+    }
+    this.#host = host
+    node.addEventListener('connection:open', ({ detail }) => this.#keepers.get(parsePeerId(detail.remotePeer.toString()))?.hurry())
+    this.#resources.use(this.#clock.every(beatMs, () => this.#beat()))
+    const unnamed = this.#settings.bootstrap?.filter(address => !hasId(address)) ?? []
+    if (unnamed.length > 0) this.#tasks.run('seeking members', signal => this.#seek(unnamed, signal))
   }
 
-  /** From now on peers of other clusters are refused. */
+  /** This peer belongs to that cluster from now on: peers of other clusters are refused, those that are linked included. */
   setClusterId(id: string): void {
+    if (this.#clusterId === id) return
     this.#clusterId = id
+    for (const { link } of this.#keepers.values()) link?.greet(this.#hello())
+    for (const links of this.#inbound.values()) for (const link of [...links]) link.judge()
+  }
+
+  /**
+   * Finds out who is at an address, which may lack `/p2p/<id>`: for joining. Calls to the peer can follow.
+   * @throws ClusterError `refused` where waiting will not help: another secret, or another peer than the address says; `peer_unreachable`
+   *   otherwise, within five seconds; both with the reason in one sentence
+   */
+  async dialAny(address: Multiaddr, { signal }: Abortable = {}): Promise<PeerId> {
+    const stop = signal === undefined ? this.#tasks.signal : AbortSignal.any([this.#tasks.signal, signal])
+    const connection = await dial(this.#running().node, address, { signal: stop })
+    const peer = parsePeerId(connection.remotePeer.toString())
+    // Asked again and again, a peer that is linked would collect connections.
+    if (this.isConnected(peer)) await connection.close({ signal: stop }).catch(() => {})
+    return peer
   }
 
   // ---- Rpc ----
 
   async call(to: PeerId, method: string, payload: Uint8Array, { signal }: Abortable = {}): Promise<Uint8Array> {
-    if (to === this.self) throw new Error('a peer never calls itself')
-    const link = this.#links.get(to) ?? (await this.#link(to, signal))
+    assert(to !== this.self, 'a peer never calls itself')
+    signal?.throwIfAborted()
+    const keeper = this.#keepers.get(to) ?? this.#visit(to)
+    const link = keeper.link ?? (await keeper.ready({ signal }))
     return link.call(method, payload, signal)
   }
 
   send(to: PeerId, channel: string, payload: Uint8Array): boolean {
-    return this.#links.get(to)?.message(channel, payload) ?? false
+    return this.#keepers.get(to)?.link?.message(channel, payload) ?? false
   }
 
   handle(method: string, handler: CallHandler, { open = false }: { open?: boolean } = {}): void {
-    this.#server.handle(method, handler, open)
+    assert(isName(method) && !this.#methods.has(method), `method ${method} is no name, or has a handler already`)
+    this.#methods.set(method, { handler, isOpen: open })
   }
 
   receive(channel: string, handler: MessageHandler): void {
+    assert(isName(channel) && !this.#channels.has(channel), `channel ${channel} is no name, or has a handler already`)
     this.#channels.set(channel, handler)
   }
 
   isConnected(peer: PeerId): boolean {
-    return this.#links.has(peer)
+    return this.#keepers.get(peer)?.link !== undefined
   }
 
   onConnection(listener: (peer: PeerId, isUp: boolean) => void): Disposable {
@@ -113,187 +157,135 @@ export class Network implements Rpc, AsyncDisposable {
   }
 
   setMembers(members: readonly Member[]): void {
-    const next = new Map(members.filter(({ id }) => id !== this.self).map(member => [member.id, member]))
-    for (const id of this.#members.keys()) if (!next.has(id)) this.#drop(id)
-    this.#members = next
-    for (const id of next.keys()) {
-      if (this.#keepers.has(id)) continue
-      const keeper = new AbortController()
-      this.#keepers.set(id, keeper)
-      this.#tasks.run('connection', stop => this.#keep(id, AbortSignal.any([stop, keeper.signal])))
-    }
-  }
-
-  /** Dials an address that may lack `/p2p/<id>`. @returns who answers there @throws ClusterError `peer_unreachable` with the reason in words */
-  async dialAny(address: Multiaddr, { signal }: Abortable = {}): Promise<PeerId> {
-    try {
-      const connection = await this.#running().dial(multiaddr(address), { signal: deadline(dialMs, signal) })
-      return parsePeerId(connection.remotePeer.toString())
-    } catch (error) {
-      signal?.throwIfAborted()
-      throw unreachablePeer(null, `${address} does not answer: ${explainDial(error)}`)
+    const before = this.#members
+    this.#members = new Map(members.filter(({ id }) => id !== this.self).map(member => [member.id, member]))
+    for (const id of before.keys()) if (!this.#members.has(id)) this.#drop(id)
+    for (const { id, addresses } of this.#members.values()) {
+      const known = before.get(id)
+      if (known === undefined) this.#keep(id)
+      else if (known.addresses.join() !== addresses.join()) this.#keepers.get(id)?.hurry()
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#resources.dispose()
     const tasks = this.#tasks[Symbol.asyncDispose]()
-    for (const keeper of this.#keepers.values()) keeper.abort(new Error('stopped'))
-    for (const link of this.#links.values()) link.close('this peer stops')
-    for (const frames of this.#inbound.values()) for (const one of frames) one.close('this peer stops')
+    for (const keeper of this.#keepers.values()) keeper.end('this peer stops')
+    for (const links of this.#inbound.values()) for (const link of [...links]) link.end('this peer stops')
     await tasks
-    await this.#host?.stop()
+    const host = this.#host
     this.#host = undefined
+    await host?.node.stop()
   }
 
-  // ---- outbound ----
+  // ---- links to others ----
 
-  /** Keeps the link to a member up: dials again soon after a loss, then more slowly. */
-  async #keep(peer: PeerId, stop: AbortSignal): Promise<void> {
-    let waitMs = retryMinMs
-    while (!stop.aborted) {
-      try {
-        const link = this.#links.get(peer) ?? (await this.#link(peer, stop))
-        waitMs = retryMinMs
-        await link.closed
-      } catch (error) {
-        if (stop.aborted) return
-        this.#log.debug({ peer, reason: messageOf(error) }, 'peer not reached')
-      }
-      // Spread out, so that peers that lost each other at once do not meet at once for ever.
-      await this.#clock.sleep(waitMs * (0.5 + Math.random()), { signal: stop }).catch(() => {})
-      waitMs = Math.min(retryMaxMs, waitMs * 2)
-    }
+  #hello(): Hello {
+    return { version: protocolVersion, clusterId: this.#clusterId, name: this.#settings.name.slice(0, 1_000) }
   }
 
-  #link(peer: PeerId, signal: AbortSignal | undefined): Promise<OutboundLink> {
-    let linking = this.#linking.get(peer)
-    if (linking === undefined) {
-      linking = this.#open(peer).finally(() => this.#linking.delete(peer))
-      this.#linking.set(peer, linking)
-    }
-    if (signal === undefined) return linking
-    // One caller's abort is not everybody's: the attempt goes on for the others.
-    linking.catch(() => {})
-    const aborted = Promise.withResolvers<never>()
-    const abort = () => aborted.reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    return Promise.race([linking, aborted.promise]).finally(() => signal.removeEventListener('abort', abort))
+  /** To a member: the link is kept up from now on. */
+  #keep(peer: PeerId): void {
+    // As a guest's link may stand already, it is not lost on the way.
+    const keeper = this.#keepers.get(peer) ?? this.#keeper(peer)
+    this.#keepers.set(peer, keeper)
+    this.#tasks.run('link', () => keeper.keep())
+    if (keeper.link !== undefined) this.#announce(peer, true)
   }
 
-  async #open(peer: PeerId): Promise<OutboundLink> {
-    const signal = deadline(dialMs, this.#tasks.signal)
-    const opened: Stream[] = []
-    try {
-      const connection = await this.#connect(peer, signal)
-      for (const protocol of [protocols.calls, protocols.messages])
-        opened.push(await connection.newStream(protocol, { signal, ...streamsMax }))
-      const [calls, messages] = opened
-      if (calls === undefined || messages === undefined) throw new Error('no streams')
-      const hello = { version, clusterId: this.#clusterId, name: this.#settings.name }
-      const link = await OutboundLink.open(peer, { calls, messages }, hello, signal)
-      this.#up(peer, link)
-      return link
-    } catch (error) {
-      for (const stream of opened) stream.abort(new Error('the link was not made'))
-      if (error instanceof ClusterError) throw error
-      throw unreachablePeer(peer, explainDial(error))
-    }
+  /** To somebody else, over the connection there is: for the call that joins, and as long as it stands. */
+  #visit(peer: PeerId): LinkKeeper {
+    const keeper = this.#keeper(peer)
+    this.#keepers.set(peer, keeper)
+    void keeper
+      .ready({})
+      .then(link => link.closed)
+      .catch(() => {})
+      .then(() => {
+        if (this.#keepers.get(peer) === keeper && !this.#members.has(peer)) this.#keepers.delete(peer)
+      })
+    return keeper
   }
 
-  async #connect(peer: PeerId, signal: AbortSignal): Promise<Connection> {
-    const host = this.#running()
-    const id = peerIdFromString(peer)
-    const open = host.getConnections(id).find(({ status }) => status === 'open')
-    if (open) return open
-    const addresses = this.#members.get(peer)?.addresses ?? []
-    if (addresses.length === 0) throw new Error('no address of it is known')
-    return host.dial(
-      addresses.map(address => multiaddr(address.includes('/p2p/') ? address : `${address}/p2p/${peer}`)),
-      { signal }
-    )
-  }
-
-  #up(peer: PeerId, link: OutboundLink): void {
-    this.#links.get(peer)?.close('a newer link took over')
-    this.#links.set(peer, link)
-    this.#announce(peer, true)
-    void link.closed.then(reason => {
-      if (this.#links.get(peer) !== link) return
-      this.#links.delete(peer)
-      this.#log.debug({ peer, reason }, 'peer lost')
-      this.#announce(peer, false)
+  #keeper(peer: PeerId): LinkKeeper {
+    return new LinkKeeper({
+      peer,
+      node: this.#running().node,
+      clock: this.#clock,
+      log: this.#log,
+      hello: () => this.#hello(),
+      addresses: () => this.#addressesOf(peer),
+      onChange: isUp => this.#announce(peer, isUp)
     })
+  }
+
+  #addressesOf(peer: PeerId): readonly Multiaddr[] {
+    const known = (this.#members.get(peer)?.addresses ?? []) as readonly Multiaddr[] // dial.ts looks at them
+    const more = this.#settings.bootstrap?.filter(address => address.endsWith(`/${peer}`)) ?? []
+    return [...new Set([...known, ...more])]
   }
 
   #announce(peer: PeerId, isUp: boolean): void {
-    if (this.#tasks.signal.aborted) return
+    if (this.#tasks.signal.aborted || !this.#members.has(peer)) return
     for (const listener of this.#listeners) listener(peer, isUp)
   }
 
-  /** No longer a member: nothing more is sent to it or served to it. */
+  /** No longer a member: nothing more is sent to it, and nothing of it is served. */
   #drop(peer: PeerId): void {
-    this.#keepers.get(peer)?.abort(new Error('not a member any more'))
+    this.#keepers.get(peer)?.end('it is not a member any more')
     this.#keepers.delete(peer)
-    this.#links.get(peer)?.close('not a member any more')
-    for (const frames of this.#inbound.get(peer) ?? []) frames.close('not a member any more')
+    for (const link of [...(this.#inbound.get(peer) ?? [])]) link.end('it is not a member any more')
   }
 
-  #running(): Libp2p {
-    if (this.#host === undefined) throw new ClusterError({ code: 'peer_unreachable', peer: null }, 'this peer is not on the network')
+  #beat(): void {
+    for (const keeper of this.#keepers.values()) keeper.beat(silentBeatsMax)
+    for (const links of this.#inbound.values()) for (const link of [...links]) link.beat()
+  }
+
+  /** While a member is missing: whoever answers at an address without an id may be the one, at a new place. */
+  async #seek(addresses: readonly Multiaddr[], signal: AbortSignal): Promise<void> {
+    for (let at = 0; ; at++) {
+      await this.#clock.sleep(seekMs, { signal })
+      const address = addresses[at % addresses.length]
+      const isMissing = [...this.#members.keys()].some(peer => !this.isConnected(peer))
+      if (!isMissing || address === undefined) continue
+      // A connection that opens hurries the keeper of its peer.
+      await this.dialAny(address, { signal }).catch(error => this.#log.debug({ address, reason: messageOf(error) }, 'nobody found'))
+    }
+  }
+
+  #running(): Host {
+    if (this.#host === undefined) throw unreachablePeer(null, 'this peer is not on the network')
     return this.#host
   }
 
-  // ---- inbound ----
+  // ---- links of others ----
 
-  #accept(stream: Stream, connection: Connection, use: 'calls' | 'messages'): void {
+  #accept(stream: Stream, connection: Connection): void {
+    if (this.#tasks.signal.aborted) {
+      stream.abort(new Error('this peer stops'))
+      return
+    }
     const peer = parsePeerId(connection.remotePeer.toString())
-    const all = this.#inbound.get(peer) ?? new Set()
-    this.#inbound.set(peer, all)
-    let isGreeted = false
-    let isRefused = false
-    const frames: Frames = new Frames(stream, {
-      onFrame: frame => {
-        if (isRefused) return
-        try {
-          if (isGreeted) this.#serve(peer, frames, frame, use)
-          else this.#greet(peer, frames, frame, use)
-          isGreeted = true
-        } catch (error) {
-          this.#log.warn({ peer, reason: messageOf(error) }, 'peer refused')
-          isRefused = true
-          // Our greeting is on its way: the other side reads there why, and ends the stream itself; if it does not, it is ended here.
-          setTimeout(() => frames.close(messageOf(error)), refusalMs).unref()
-        }
-      },
-      onClose: () => {
-        all.delete(frames)
-        this.#server.gone(frames)
-      }
-    })
-    all.add(frames)
+    const links = this.#inbound.get(peer) ?? new Set()
+    this.#inbound.set(peer, links)
+    links.add(new InboundLink({ peer, stream, services: this.#services, log: this.#log }))
   }
 
-  /** @throws ClusterError for a peer that does not belong here; the caller is told before the stream ends */
-  #greet(peer: PeerId, frames: Frames, frame: Buffer, use: 'calls' | 'messages'): void {
-    if (frame[0] !== kinds.hello) throw new ClusterError({ code: 'refused' }, 'the peer did not greet')
-    const hello = decodeHello(frame)
-    // Each side judges: the greeting is answered with ours, and whoever finds the other one strange ends it.
-    if (use === 'calls') frames.send(encodeHello({ version, clusterId: this.#clusterId, name: this.#settings.name }))
-    if (hello.version !== version)
-      throw new ClusterError({ code: 'refused' }, `it speaks version ${hello.version} of the peer protocol, this peer ${version}`)
-    if (isStrange(hello.clusterId, this.#clusterId))
-      throw new ClusterError({ code: 'wrong_cluster' }, `it belongs to cluster ${hello.clusterId}`)
-    this.#log.debug({ peer, name: hello.name, use }, 'peer greeted')
+  /** Said once: whoever is refused comes again every two seconds. */
+  #refused(peer: PeerId, reason: string): void {
+    this.#log[this.#refusals.get(peer) === reason ? 'debug' : 'warn']({ peer, reason }, 'peer refused')
+    if (this.#refusals.size >= refusalsMax) this.#refusals.clear()
+    this.#refusals.set(peer, reason)
   }
 
-  #serve(peer: PeerId, frames: Frames, frame: Buffer, use: 'calls' | 'messages'): void {
-    if (use === 'calls') return this.#server.serve(peer, frames, frame)
-    const { channel, payload } = CallServer.message(frame)
-    // A member that is on its way out may still talk: not heard, and the stream ends with its membership.
-    if (this.#members.has(peer)) this.#channels.get(channel)?.(peer, payload)
+  #forget(link: InboundLink): void {
+    const links = this.#inbound.get(link.peer)
+    links?.delete(link)
+    if (links?.size === 0) this.#inbound.delete(link.peer)
   }
 }
 
-function isStrange(theirs: string | null, ours: string | null): boolean {
-  return theirs !== null && ours !== null && theirs !== ours
+function hasId(address: Multiaddr): boolean {
+  return /\/(p2p|ipfs)\/[^/]+$/.test(address)
 }

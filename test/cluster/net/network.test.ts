@@ -1,92 +1,69 @@
-/** Real libp2p nodes on loopback. */
+/** Calls, messages and who may make them, between real libp2p nodes. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { createIdentity, formatIdentity, parseIdentity } from '../../../cluster/net/identity.ts'
-import { Network } from '../../../cluster/net/network.ts'
-import { Keystream } from '../../../cluster/net/protector.ts'
-import { systemClock } from '../../../src/clock.ts'
 import { parseMultiaddr } from '../../../src/codec.ts'
 import { ClusterError, isFault } from '../../../src/errors.ts'
 import { openLog } from '../../../src/log.ts'
+import { introduce, memberOf, openNetwork, placeOf, secret } from '../../support/network.ts'
 import { until } from '../../support/until.ts'
 
-const secret = randomBytes(32)
-const bytes = (text: string) => new TextEncoder().encode(text)
+const bytes = (text: string) => Buffer.from(text)
+const nothing = new Uint8Array()
 
-async function open(options: { secret?: Uint8Array; cluster?: string; port?: number } = {}): Promise<Network> {
-  const network = new Network(
-    { clock: systemClock, log: openLog({ level: 'silent', name: 'test' }) },
-    {
-      identity: await createIdentity(),
-      secret: options.secret ?? secret,
-      listen: [parseMultiaddr('/ip4/127.0.0.1/tcp/0')],
-      announce: [],
-      name: 'test'
-    }
-  )
-  await network.start()
-  if (options.cluster) network.setClusterId(options.cluster)
-  network.handle('echo', async (_from, payload) => payload)
-  network.handle('open', async (from, payload) => Buffer.concat([bytes(from), payload]), { open: true })
-  network.handle('fail', async () => {
-    throw new ClusterError({ code: 'not_enough_peers', wanted: 3, available: 2 }, 'too few')
-  })
-  return network
-}
-
-function introduce(...networks: Network[]): void {
-  for (const one of networks)
-    one.setMembers(networks.filter(other => other !== one).map(other => ({ id: other.self, addresses: other.addresses })))
-}
-
-test('members call each other, many at once, and large answers arrive whole', async () => {
-  await using a = await open()
-  await using b = await open()
+test('members call each other, a thousand calls at once, both ways', async () => {
+  await using a = await openNetwork()
+  await using b = await openNetwork()
   introduce(a, b)
-  const answers = await Promise.all(Array.from({ length: 1_000 }, (_, index) => a.call(b.self, 'echo', bytes(`n${index}`))))
-  assert.ok(answers.every((answer, index) => new TextDecoder().decode(answer) === `n${index}`))
+  for (const [from, to] of [
+    [a, b],
+    [b, a]
+  ] as const) {
+    const answers = await Promise.all(Array.from({ length: 1_000 }, (_, index) => from.call(to.self, 'echo', bytes(`n${index}`))))
+    assert.ok(answers.every((answer, index) => Buffer.from(answer).toString() === `n${index}`))
+  }
+})
+
+test('calls of several megabytes arrive whole, again and again', async () => {
+  await using a = await openNetwork()
+  await using b = await openNetwork()
+  introduce(a, b)
   const large = randomBytes(3 << 20)
   for (let round = 0; round < 20; round++) assert.deepEqual(Buffer.from(await b.call(a.self, 'echo', large)), large)
+  assert.deepEqual(Buffer.from(await b.call(a.self, 'echo', bytes('small'))), bytes('small'))
 })
 
-test('a fault arrives as the fault it was', async () => {
-  await using a = await open()
-  await using b = await open()
+test('what does not fit into a frame is refused on both sides, and the link goes on', async () => {
+  await using a = await openNetwork()
+  await using b = await openNetwork()
   introduce(a, b)
+  b.handle('huge', async () => Buffer.alloc(17 << 20))
   await assert.rejects(
-    a.call(b.self, 'fail', bytes('')),
-    error => isFault(error, 'not_enough_peers') && error.fault.wanted === 3 && error.message === 'too few'
+    a.call(b.self, 'echo', Buffer.alloc(17 << 20)),
+    error => isFault(error, 'invalid') && /too large/.test(error.message)
   )
-  await assert.rejects(a.call(b.self, 'nothing', bytes('')), error => isFault(error, 'refused'))
+  await assert.rejects(a.call(b.self, 'huge', nothing), error => isFault(error, 'refused') && /17825792 bytes/.test(error.message))
+  assert.equal(a.send(b.self, 'numbers', Buffer.alloc(17 << 20)), false)
+  await a.call(b.self, 'echo', nothing)
 })
 
-test('an abort reaches the handler', async () => {
-  await using a = await open()
-  await using b = await open()
-  const told = Promise.withResolvers<void>()
-  b.handle(
-    'slow',
-    (_from, _payload, { signal }) =>
-      new Promise((_resolve, reject) =>
-        signal.addEventListener('abort', () => {
-          told.resolve()
-          reject(signal.reason)
-        })
-      )
-  )
+test('a heartbeat does not wait behind large calls', async () => {
+  await using a = await openNetwork()
+  await using b = await openNetwork()
   introduce(a, b)
-  const stop = new AbortController()
-  const call = a.call(b.self, 'slow', bytes(''), { signal: stop.signal })
-  await a.call(b.self, 'echo', bytes(''))
-  stop.abort(new Error('changed my mind'))
-  await assert.rejects(call, /changed my mind/)
-  await told.promise
+  const heard: number[] = []
+  b.receive('beat', () => heard.push(callsDone))
+  let callsDone = 0
+  await until('a link', () => a.isConnected(b.self))
+  const calls = Array.from({ length: 4 }, () => a.call(b.self, 'echo', Buffer.alloc(8 << 20)).then(() => callsDone++))
+  assert.equal(a.send(b.self, 'beat', bytes('!')), true)
+  await Promise.all(calls.map(call => call.catch(error => assert.ok(isFault(error, 'overloaded')))))
+  assert.deepEqual(heard, [0])
 })
 
 test('messages arrive in order', async () => {
-  await using a = await open()
-  await using b = await open()
+  await using a = await openNetwork()
+  await using b = await openNetwork()
   introduce(a, b)
   const seen: number[] = []
   b.receive('numbers', (_from, payload) => seen.push(Buffer.from(payload).readUInt32BE()))
@@ -101,92 +78,170 @@ test('messages arrive in order', async () => {
     seen,
     seen.toSorted((x, y) => x - y)
   )
+  assert.equal(a.send(a.self, 'numbers', nothing), false)
 })
 
-test('who does not know the secret gets nothing, and is told why within five seconds', async () => {
-  await using a = await open()
-  await using stranger = await open({ secret: randomBytes(32) })
-  const started = performance.now()
-  await assert.rejects(
-    stranger.dialAny(a.addresses[0]!),
-    error => isFault(error, 'peer_unreachable') && /another secret|in time/.test(error.message)
-  )
-  assert.ok(performance.now() - started < 6_000)
-})
-
-test('a peer that is not a member is served only what is open, a removed one nothing', async () => {
-  await using a = await open()
-  await using guest = await open()
-  const id = await guest.dialAny(a.addresses[0]!)
-  assert.equal(id, a.self)
-  assert.match(new TextDecoder().decode(await guest.call(id, 'open', bytes('!'))), new RegExp(guest.self))
-  await assert.rejects(guest.call(id, 'echo', bytes('')), error => isFault(error, 'not_a_member'))
-  introduce(a, guest)
-  await guest.call(id, 'echo', bytes(''))
-  a.setMembers([])
-  await assert.rejects(
-    async () => {
-      for (;;) await guest.call(id, 'echo', bytes(''))
-    },
-    error => isFault(error, 'not_a_member') || isFault(error, 'peer_unreachable')
-  )
-})
-
-test('peers of two clusters with one secret refuse each other', async () => {
-  await using a = await open({ cluster: 'one' })
-  await using b = await open({ cluster: 'two' })
+test('a fault arrives as the fault it was, a bug over there as an error with its message', async () => {
+  await using a = await openNetwork()
+  await using b = await openNetwork()
   introduce(a, b)
-  await assert.rejects(a.call(b.self, 'echo', bytes('')), error => isFault(error, 'wrong_cluster'))
+  b.handle('bug', () => {
+    throw new TypeError('a bug')
+  })
+  b.handle('late', async () => {
+    throw new DOMException('took too long', 'TimeoutError')
+  })
+  const isTooFew = (error: unknown) => isFault(error, 'not_enough_peers') && error.fault.wanted === 3 && error.message === 'too few'
+  await assert.rejects(a.call(b.self, 'fail', nothing), isTooFew)
+  await assert.rejects(a.call(b.self, 'late', nothing), error => isFault(error, 'timeout'))
+  await assert.rejects(a.call(b.self, 'nothing', nothing), error => isFault(error, 'not_ready'))
+  await assert.rejects(a.call(b.self, 'bug', nothing), error => !(error instanceof ClusterError) && /a bug/.test(String(error)))
 })
 
-test('a call ends with a fault as soon as the peer is gone, and the link comes back with the peer', async () => {
-  await using a = await open()
-  const b = await open()
+test('an abort reaches the handler, and only its own call ends', async () => {
+  await using a = await openNetwork()
+  await using b = await openNetwork()
+  const told = Promise.withResolvers<unknown>()
+  b.handle('slow', (_from, _payload, { signal }) => {
+    const { promise, reject } = Promise.withResolvers<never>()
+    signal.addEventListener('abort', () => {
+      told.resolve(signal.reason)
+      reject(signal.reason)
+    })
+    return promise
+  })
+  introduce(a, b)
+  const stop = new AbortController()
+  const call = a.call(b.self, 'slow', nothing, { signal: stop.signal })
+  await a.call(b.self, 'echo', nothing)
+  stop.abort(new Error('changed my mind'))
+  await assert.rejects(call, /changed my mind/)
+  assert.match(String(await told.promise), /gave up/)
+  await a.call(b.self, 'echo', nothing)
+  await assert.rejects(a.call(b.self, 'echo', nothing, { signal: stop.signal }), /changed my mind/)
+})
+
+test('a thousand calls may share one signal', async () => {
+  await using a = await openNetwork()
+  await using b = await openNetwork()
+  introduce(a, b)
+  const warnings: string[] = []
+  const onWarning = ({ message }: Error) => warnings.push(message)
+  process.on('warning', onWarning)
+  const { signal } = new AbortController()
+  await Promise.all(Array.from({ length: 1_000 }, () => a.call(b.self, 'echo', nothing, { signal })))
+  process.off('warning', onWarning)
+  assert.deepEqual(warnings, [])
+})
+
+test('a peer that is not a member is served only what is open, and a removed one no more than that', async () => {
+  await using a = await openNetwork()
+  await using guest = await openNetwork({ name: 'guest' })
+  const heard: string[] = []
+  a.receive('news', (_from, payload) => heard.push(Buffer.from(payload).toString()))
+  assert.equal(await guest.dialAny(placeOf(a).bare), a.self)
+  assert.equal(Buffer.from(await guest.call(a.self, 'open', bytes('!'))).toString(), `${guest.self}!`)
+  await assert.rejects(guest.call(a.self, 'echo', nothing), error => isFault(error, 'not_a_member'))
+  await assert.rejects(guest.call(a.self, 'nothing', nothing), error => isFault(error, 'not_a_member'))
+  guest.send(a.self, 'news', bytes('not heard'))
+  // What was sent before it on the same connection has arrived when a call is answered.
+  await guest.call(a.self, 'open', nothing)
+
+  a.setMembers([memberOf(guest)])
+  await guest.call(a.self, 'echo', nothing)
+  guest.send(a.self, 'news', bytes('heard'))
+  await until('the message of a member', () => heard.length > 0)
+  await until('a link back', () => a.isConnected(guest.self))
+
+  a.setMembers([])
+  assert.equal(a.isConnected(guest.self), false)
+  await until('the link is closed', () => !guest.isConnected(a.self))
+  await assert.rejects(guest.call(a.self, 'echo', nothing), error => isFault(error, 'not_a_member'))
+  guest.send(a.self, 'news', bytes('not heard either'))
+  await guest.call(a.self, 'open', nothing)
+  assert.deepEqual(heard, ['heard'])
+})
+
+test('a call that is under way ends when its caller is removed, on both sides', async () => {
+  await using a = await openNetwork()
+  await using b = await openNetwork()
+  const cancelled = Promise.withResolvers<void>()
+  const begun = Promise.withResolvers<void>()
+  b.handle('never', (_from, _payload, { signal }) => {
+    begun.resolve()
+    signal.addEventListener('abort', () => cancelled.resolve())
+    return new Promise(() => {})
+  })
+  introduce(a, b)
+  const call = a.call(b.self, 'never', nothing)
+  await begun.promise
+  b.setMembers([])
+  await assert.rejects(call, error => isFault(error, 'peer_unreachable'))
+  await cancelled.promise
+})
+
+test('a stranger cannot send large frames', async () => {
+  await using a = await openNetwork()
+  await using guest = await openNetwork()
+  await guest.dialAny(placeOf(a).address)
+  await guest.call(a.self, 'open', Buffer.alloc(60 << 10))
+  await assert.rejects(guest.call(a.self, 'open', Buffer.alloc(70 << 10)), error => isFault(error, 'peer_unreachable'))
+})
+
+test('peers of two clusters with one secret refuse each other, whichever of them calls', async () => {
+  await using a = await openNetwork({ cluster: 'one' })
+  await using b = await openNetwork({ cluster: 'two' })
+  introduce(a, b)
+  const isWrong = (error: unknown) => isFault(error, 'wrong_cluster') && /belongs to cluster/.test(error.message)
+  await assert.rejects(a.call(b.self, 'echo', nothing), isWrong)
+  await assert.rejects(b.call(a.self, 'open', nothing), isWrong)
+  assert.equal(a.send(b.self, 'news', nothing), false)
+})
+
+test('a newcomer without a cluster may ask, and its links are judged again when it has joined one', async () => {
+  await using a = await openNetwork({ cluster: 'one' })
+  await using b = await openNetwork({ cluster: 'one' })
+  await using newcomer = await openNetwork()
+  introduce(a, b, newcomer)
+  await newcomer.call(a.self, 'echo', nothing)
+  newcomer.setClusterId('one')
+  await newcomer.call(a.self, 'echo', nothing)
+  await a.call(newcomer.self, 'echo', nothing)
+
+  await using astray = await openNetwork()
+  introduce(a, b, newcomer, astray)
+  await a.call(astray.self, 'echo', nothing)
+  astray.setClusterId('two')
+  await until('it is left alone', () => !a.isConnected(astray.self) && !astray.isConnected(a.self))
+  await assert.rejects(a.call(astray.self, 'echo', nothing), error => isFault(error, 'wrong_cluster') || isFault(error, 'peer_unreachable'))
+})
+
+test('a peer that stops fails the calls to it, and may be stopped twice', async () => {
+  await using a = await openNetwork()
+  const b = await openNetwork()
   b.handle('never', () => new Promise(() => {}))
   introduce(a, b)
-  const losses: boolean[] = []
-  using _listening = a.onConnection((_peer, isUp) => losses.push(isUp))
-  const call = a.call(b.self, 'never', bytes(''))
-  await a.call(b.self, 'echo', bytes(''))
-  await Promise.all([assert.rejects(call, error => isFault(error, 'peer_unreachable')), b[Symbol.asyncDispose]()])
-  await until('the loss is told', () => losses.includes(false))
-  assert.equal(a.isConnected(b.self), false)
+  const call = a.call(b.self, 'never', nothing)
+  const mine = assert.rejects(call, error => isFault(error, 'peer_unreachable') && /does not answer/.test(error.message))
+  await a.call(b.self, 'echo', nothing)
+  await b[Symbol.asyncDispose]()
+  await b[Symbol.asyncDispose]()
+  await mine
+  await assert.rejects(b.call(a.self, 'echo', nothing), error => isFault(error, 'peer_unreachable'))
 })
 
-test('nothing listens: one sentence says so', async () => {
-  await using a = await open()
-  await assert.rejects(
-    a.dialAny(parseMultiaddr('/ip4/127.0.0.1/tcp/1')),
-    error => isFault(error, 'peer_unreachable') && /nothing listens there/.test(error.message)
-  )
-})
-
-test('an identity reads back as it was written, and a damaged one is refused without showing the key', async () => {
-  const identity = await createIdentity()
-  const text = formatIdentity(identity)
-  assert.equal(parseIdentity(text, 'identity.json').id, identity.id)
-  const other = await createIdentity()
-  assert.throws(
-    () => parseIdentity(text.replace(identity.id, other.id), 'identity.json'),
-    error => isFault(error, 'cannot_start') && /belongs to/.test(error.message)
-  )
-  assert.throws(
-    () => parseIdentity('{"id": 3}', 'identity.json'),
-    error => isFault(error, 'cannot_start')
-  )
-})
-
-test('the keystream does not depend on how the bytes are cut', () => {
-  const key = randomBytes(32)
-  const nonce = randomBytes(24)
-  const data = randomBytes(10_000)
-  const whole = new Keystream(key, nonce).apply(data)
-  const cut = new Keystream(key, nonce)
-  const pieces: Uint8Array[] = []
-  for (let at = 0; at < data.length; ) {
-    const size = 1 + ((at * 7) % 199)
-    pieces.push(cut.apply(data.subarray(at, at + size)))
-    at += size
+test('neither the secret nor the key gets into the log', async () => {
+  const lines: string[] = []
+  const log = openLog({ level: 'debug', name: 'test' }, { write: line => lines.push(line) })
+  {
+    await using a = await openNetwork({ log })
+    await using b = await openNetwork({ log, secret: randomBytes(32) })
+    await assert.rejects(b.dialAny(parseMultiaddr(placeOf(a).address)))
+    await using c = await openNetwork({ log })
+    introduce(a, c)
+    await a.call(c.self, 'echo', nothing)
   }
-  assert.deepEqual(Buffer.concat(pieces), Buffer.from(whole))
+  const text = lines.join('')
+  assert.match(text, /peer linked/)
+  assert.doesNotMatch(text, new RegExp(`${secret.toString('hex')}|private|\\b7,7,7,7`, 'i'))
 })
