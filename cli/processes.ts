@@ -1,8 +1,9 @@
 /** Child processes of `flotilla up`: started with a log file and a `pid` file, stopped in time, reported when they die by themselves. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { lockFolder } from './lock.ts'
 
 export interface ChildWish {
   readonly name: string
@@ -10,24 +11,21 @@ export interface ChildWish {
   readonly command: string
   readonly words: readonly string[]
   readonly variables: Readonly<Record<string, string | undefined>>
-  /** A daemon of ours writes its own `pid` file. */
-  readonly writesPid: boolean
+  /** A daemon of ours locks its folder itself, for others it is done here. */
+  readonly locksFolder: boolean
   readonly onDeath: (death: { readonly name: string; readonly how: string; readonly lastLines: string }) => void
 }
 
 export class Child {
   readonly name: string
   readonly #process: ChildProcess
-  readonly #folder: string
-  readonly #writesPid: boolean
   readonly #ended: Promise<void>
+  #lock: AsyncDisposable | undefined
   #isStopping = false
 
   private constructor(wish: ChildWish, child: ChildProcess) {
     this.name = wish.name
     this.#process = child
-    this.#folder = wish.folder
-    this.#writesPid = wish.writesPid
     this.#ended = new Promise(resolve => {
       child.on('error', () => resolve())
       child.on('exit', (code, signal) => {
@@ -47,7 +45,12 @@ export class Child {
         detached: true
       })
       const started = new Child(wish, child)
-      if (child.pid !== undefined && !wish.writesPid) await writeFile(join(wish.folder, 'pid'), `${child.pid}\n`)
+      try {
+        if (child.pid !== undefined && !wish.locksFolder) started.#lock = await lockFolder(wish.folder, { pid: child.pid })
+      } catch (error) {
+        started.kill()
+        throw error
+      }
       return started
     } finally {
       closeSync(log)
@@ -71,7 +74,7 @@ export class Child {
       await this.#ended
       clearTimeout(cut)
     }
-    if (!this.#writesPid) await rm(join(this.#folder, 'pid'), { force: true })
+    await this.#lock?.[Symbol.asyncDispose]()
   }
 
   kill(): void {

@@ -129,7 +129,7 @@ async function start(
         command: binary,
         words: ['daemon'],
         variables: { ...environment(), IPFS_PATH: kuboFolder },
-        writesPid: false,
+        locksFolder: false,
         onDeath
       })
     )
@@ -153,7 +153,7 @@ async function start(
       command: process.execPath,
       words: [...daemonFlags, program, 'daemon', ...(number === 0 ? [] : ['--bootstrap', others.join(',')])],
       variables: { ...environment(), FLOTILLA_PATH: place.folder },
-      writesPid: true,
+      locksFolder: true,
       onDeath
     })
     children.push(child)
