@@ -2,19 +2,19 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CommandModule } from 'yargs'
-import { loadIdentity } from '../cluster/net/identity.ts'
 import { startPeer } from '../cluster/peer.ts'
-import { defaultCors, openDoors } from '../proxy/doors.ts'
+import { openDoors } from '../proxy/doors.ts'
 import { systemClock } from '../src/clock.ts'
 import { parseMultiaddr } from '../src/codec.ts'
 import type { Config } from '../src/config.ts'
-import { loadConfig, peerFolder } from '../src/config-file.ts'
+import { configFileOf, loadConfig, peerFolder } from '../src/config-file.ts'
 import { ClusterError, messageOf } from '../src/errors.ts'
 import { aborted } from '../src/lifetime.ts'
 import { type Log, openLog } from '../src/log.ts'
 import { lockFolder } from './lock.ts'
 import { Failed } from './output.ts'
 import { ownVersion } from './own-version.ts'
+import { identityOf } from './peer-folder.ts'
 
 interface DaemonOptions {
   readonly bootstrap?: readonly string[]
@@ -35,10 +35,11 @@ export const daemonCommand: CommandModule<object, DaemonOptions> = {
 /** Ends when the process is told to; throws where it cannot start or go on. */
 async function runDaemon({ bootstrap }: { bootstrap: readonly string[] }): Promise<void> {
   const folder = peerFolder()
-  const { config, ignored } = await loadConfig(join(folder, 'service.json'))
-  const identity = await loadIdentity(join(folder, 'identity.json'))
-  const log = openLog({ level: config['flotilla.log_level'], name: config['cluster.peername'] })
-  if (ignored.length > 0) log.warn({ keys: ignored }, 'keys of ipfs-cluster without effect here')
+  const { config, ignored } = await loadConfig(configFileOf(folder))
+  const identity = await identityOf(folder)
+  const log = openLog({ level: config.flotilla.logLevel, name: config.cluster.peername })
+  if (ignored.length > 0) log.warn({ keys: ignored }, 'keys of the configuration without effect')
+  if (config.cluster.secret === null) log.warn({}, 'cluster.secret is empty: whoever reaches this peer can become a member')
   const stop = new AbortController()
   let failure: unknown
   const onFatal = (error: unknown) => {
@@ -72,86 +73,86 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly string[] }): Promi
 }
 
 type PeerSettings = Parameters<typeof startPeer>[1]
+type DoorSettings = Parameters<typeof openDoors>[1]
 
 const tickMs = 25
 
 function peerSettings(
-  config: Config,
+  { cluster, consensus, ipfsConnector, pinTracker, informer, flotilla }: Config,
   { folder, identity, bootstrap }: { folder: string; identity: PeerSettings['network']['identity']; bootstrap: readonly string[] }
 ): PeerSettings {
-  const secret = config['cluster.secret']
-  const electionMs = config['consensus.raft.heartbeat_timeout']
+  const electionMs = consensus.raft.heartbeatTimeoutMs
+  const { ipfshttp } = ipfsConnector
+  const { stateless } = pinTracker
   return {
-    name: config['cluster.peername'],
+    name: cluster.peername,
     version: ownVersion(),
     dataFolder: join(folder, 'data'),
-    store: { engine: config['flotilla.store'] },
+    store: { engine: flotilla.store },
     network: {
       identity,
-      secret: secret === '' ? null : Buffer.from(secret, 'hex'),
-      listen: config['cluster.listen_multiaddress'],
-      announce: config['cluster.announce_multiaddress']
+      secret: cluster.secret?.reveal() ?? null,
+      listen: cluster.listenMultiaddress,
+      announce: cluster.announceMultiaddress
     },
     joining: {
       bootstrap: bootstrap.map(parseMultiaddr),
-      initPeerset: config['consensus.raft.init_peerset'],
-      peerAddresses: config['cluster.peer_addresses']
+      initPeerset: consensus.raft.initPeerset,
+      peerAddresses: cluster.peerAddresses
     },
     raft: {
       tickMs,
       electionMs,
       heartbeatMs: Math.max(tickMs, electionMs / 10),
-      proposals: { timeoutMs: config['flotilla.propose_timeout'], countMax: 20_000, bytesMax: 64 << 20 }
+      proposals: { timeoutMs: flotilla.proposeTimeoutMs, countMax: 20_000, bytesMax: 64 << 20 }
     },
     kubo: {
-      api: first(config['ipfs_connector.ipfshttp.node_multiaddress'], 'ipfs_connector.ipfshttp.node_multiaddress'),
-      requestTimeoutMs: config['ipfs_connector.ipfshttp.ipfs_request_timeout'],
-      pinTimeoutMs: config['ipfs_connector.ipfshttp.pin_timeout'],
-      unpinTimeoutMs: config['ipfs_connector.ipfshttp.unpin_timeout']
+      api: ipfshttp.nodeMultiaddress,
+      requestTimeoutMs: ipfshttp.ipfsRequestTimeoutMs,
+      pinTimeoutMs: ipfshttp.pinTimeoutMs,
+      unpinTimeoutMs: ipfshttp.unpinTimeoutMs
     },
     tracker: {
-      concurrentPins: config['pin_tracker.stateless.concurrent_pins'],
-      recoverIntervalMs: config['cluster.pin_recover_interval'],
-      priorityMaxAgeMs: config['pin_tracker.stateless.priority_pin_max_age'],
-      priorityMaxRetries: config['pin_tracker.stateless.priority_pin_max_retries']
+      concurrentPins: stateless.concurrentPins,
+      recoverIntervalMs: cluster.pinRecoverIntervalMs,
+      priorityMaxAgeMs: stateless.priorityPinMaxAgeMs,
+      priorityMaxRetries: stateless.priorityPinMaxRetries
     },
-    pins: { replicationMin: config['cluster.replication_factor_min'], replicationMax: config['cluster.replication_factor_max'] },
-    informerIntervalMs: config['informer.disk.metric_ttl'],
+    pins: { replicationMin: cluster.replicationFactorMin, replicationMax: cluster.replicationFactorMax },
+    informerIntervalMs: informer.disk.metricTtlMs,
     // A peer's word is out of date long before Go's fifteen seconds; a report is some hundred bytes.
-    reportIntervalMs: Math.min(2_000, config['cluster.monitor_ping_interval']),
-    expiryIntervalMs: config['cluster.state_sync_interval']
+    reportIntervalMs: Math.min(2_000, cluster.monitorPingIntervalMs),
+    expiryIntervalMs: cluster.stateSyncIntervalMs
   }
 }
 
-function doorSettings(config: Config): Parameters<typeof openDoors>[1] {
-  const closeTimeoutMs = config['flotilla.close_timeout']
+/** A section that the file leaves out is a door that stays closed. */
+function doorSettings({ api: { restapi, ipfsproxy }, flotilla }: Config): DoorSettings {
+  const { closeTimeoutMs } = flotilla
   return {
-    rest: {
-      listen: config['api.restapi.http_listen_multiaddress'],
-      basicAuth: config['api.restapi.basic_auth_credentials'],
-      headers: {},
-      cors: defaultCors,
-      maxHeaderBytes: config['api.restapi.max_header_bytes'],
-      readTimeoutMs: config['api.restapi.read_timeout'],
-      readHeaderTimeoutMs: config['api.restapi.read_header_timeout'],
-      idleTimeoutMs: config['api.restapi.idle_timeout'],
+    rest: restapi && {
+      listen: restapi.httpListenMultiaddress,
+      basicAuth: restapi.basicAuthCredentials?.reveal() ?? null,
+      headers: restapi.headers,
+      cors: {
+        allowedOrigins: restapi.corsAllowedOrigins,
+        allowedMethods: restapi.corsAllowedMethods,
+        allowedHeaders: restapi.corsAllowedHeaders,
+        exposedHeaders: restapi.corsExposedHeaders,
+        allowCredentials: restapi.corsAllowCredentials,
+        maxAgeSeconds: Math.floor(restapi.corsMaxAgeMs / 1_000)
+      },
+      maxHeaderBytes: restapi.maxHeaderBytes,
+      readTimeoutMs: restapi.readTimeoutMs,
+      readHeaderTimeoutMs: restapi.readHeaderTimeoutMs,
+      idleTimeoutMs: restapi.idleTimeoutMs,
       closeTimeoutMs
     },
-    kubo: {
-      listen: config['api.ipfsproxy.listen_multiaddress'],
-      node: first(config['api.ipfsproxy.node_multiaddress'], 'api.ipfsproxy.node_multiaddress'),
-      waitFor: config['flotilla.pin_wait'],
+    kubo: ipfsproxy && {
+      listen: ipfsproxy.listenMultiaddress,
+      node: ipfsproxy.nodeMultiaddress,
+      waitFor: flotilla.pinWait,
       closeTimeoutMs
     }
   }
-}
-
-function first(addresses: readonly string[], name: string): string {
-  const [address] = addresses
-  if (address === undefined)
-    throw new ClusterError(
-      { code: 'cannot_start' },
-      `${name} is empty: expected the address of Kubo's API, such as /ip4/127.0.0.1/tcp/5001`
-    )
-  return address
 }

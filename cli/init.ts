@@ -1,80 +1,75 @@
-/** Writes what a peer needs before its first start: `service.json` and `identity.json`, in the format of ipfs-cluster. */
+/** `flotilla init`: what a peer needs before its first start, `service.json` and `identity.json`, in the format of ipfs-cluster. */
 import { randomBytes } from 'node:crypto'
-import { access, mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { CommandModule } from 'yargs'
-import { createIdentity, loadIdentity, writeIdentity } from '../cluster/net/identity.ts'
-import { parseMultiaddr } from '../src/codec.ts'
-import { type Config, rows } from '../src/config.ts'
-import { parseConfig, peerFolder, writeConfig } from '../src/config-file.ts'
+import { configFileOf, peerFolder } from '../src/config-file.ts'
+import { peerAddresses } from '../src/config-kinds.ts'
+import { changesFromVariables, unusedVariables } from '../src/config-parse.ts'
 import { environment } from '../src/environment.ts'
-import { ClusterError, messageOf } from '../src/errors.ts'
-import type { PeerId } from '../src/types.ts'
+import { ClusterError } from '../src/errors.ts'
+import { Secret } from '../src/secret.ts'
+import type { Multiaddr } from '../src/types.ts'
+import type { CommonOptions } from './connection.ts'
+import { printJson, printLine } from './output.ts'
+import { identityFileOf, initFolder } from './peer-folder.ts'
 
-interface InitOptions {
-  readonly json: boolean
+export interface InitOptions extends CommonOptions {
   readonly force: boolean
   readonly peers: readonly string[]
 }
 
-export const initCommand: CommandModule<object, InitOptions> = {
-  builder: {
-    force: { type: 'boolean', default: false, describe: 'Overwrite an existing service.json; an identity is always kept' },
-    peers: { type: 'string', array: true, default: [], describe: 'Addresses of other peers, each with /p2p/<id>' }
-  } as never,
-  handler: async ({ json, force, peers }) => {
-    const folder = peerFolder()
-    const { id, isNewIdentity } = await initFolder(folder, fromEnvironment({ 'cluster.peer_addresses': peers.map(parseMultiaddr) }), {
-      force
-    })
-    if (json) process.stdout.write(`${JSON.stringify({ folder, id, config: join(folder, 'service.json') })}\n`)
-    else {
-      process.stdout.write(`configuration written to ${join(folder, 'service.json')}\n`)
-      process.stdout.write(`${isNewIdentity ? 'new identity written to' : 'identity kept in'} ${join(folder, 'identity.json')} (${id})\n`)
-      process.stdout.write('Peers of one cluster share cluster.secret: copy it, or set CLUSTER_SECRET, before the others are started.\n')
+export const initCommand: CommandModule<CommonOptions, InitOptions> = {
+  command: 'init',
+  describe: 'Write service.json and identity.json for a peer',
+  builder: parser =>
+    parser
+      .option('peers', {
+        type: 'string',
+        array: true,
+        default: [],
+        describe: 'Addresses of other peers, as in /ip4/10.0.0.1/tcp/9096/p2p/12D3Koo…; several are separated by commas'
+      })
+      .option('force', {
+        type: 'boolean',
+        default: false,
+        describe: 'Overwrite service.json where there is one; an identity is always kept'
+      })
+      .epilogue(
+        'The folder is $FLOTILLA_PATH, else $IPFS_CLUSTER_PATH, else ~/.flotilla. Variables CLUSTER_* that are set go into the file. ' +
+          'Peers of one cluster share a secret: the first init makes one, the others get it by CLUSTER_SECRET, which is no option because ' +
+          'options are in every process list.'
+      ),
+  async handler({ json, force, peers }) {
+    const variables = environment()
+    const folder = peerFolder(variables)
+    const fromVariables = changesFromVariables(variables)
+    const addresses = addressesOf(peers)
+    const changes = {
+      ...fromVariables,
+      cluster: {
+        secret: new Secret<Uint8Array>(randomBytes(32)),
+        ...(addresses.length > 0 && { peerAddresses: addresses }),
+        ...fromVariables.cluster
+      }
+    }
+    const { identity, isNewIdentity } = await initFolder(folder, changes, { force, variables })
+    const written = { folder, id: identity.id, config: configFileOf(folder), identity: identityFileOf(folder), new_identity: isNewIdentity }
+    if (json) return printJson(written)
+    printLine(`configuration written to ${written.config}`)
+    printLine(`${isNewIdentity ? 'new identity written to' : 'identity kept in'} ${written.identity}`)
+    printLine(`peer id ${identity.id}`)
+    const unused = unusedVariables(variables)
+    if (unused.length > 0) printLine(`variables without effect: ${unused.join(', ')}`)
+    if (variables.CLUSTER_SECRET === undefined) {
+      printLine('')
+      printLine('The other peers of this cluster need the same secret: take cluster.secret of the new file, and set')
+      printLine('CLUSTER_SECRET to it when you run "flotilla init" there.')
     }
   }
 }
 
-/** @throws ClusterError `cannot_start` where there is a configuration already and `force` is not set; nothing is changed then */
-export async function initFolder(
-  folder: string,
-  changes: Partial<Config>,
-  { force }: { force: boolean }
-): Promise<{ id: PeerId; isNewIdentity: boolean }> {
-  const file = join(folder, 'service.json')
-  const identityFile = join(folder, 'identity.json')
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    const isNewIdentity = !(await exists(identityFile))
-    const identity = isNewIdentity ? await createIdentity() : await loadIdentity(identityFile)
-    await writeConfig(file, { 'cluster.secret': randomBytes(32).toString('hex'), ...changes }, { replace: force })
-    if (isNewIdentity) await writeIdentity(identityFile, identity)
-    return { id: identity.id, isNewIdentity }
-  } catch (error) {
-    if (error instanceof ClusterError) throw error
-    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST'
-    throw new ClusterError(
-      { code: 'cannot_start' },
-      isThere ? `${file} exists already: --force overwrites it` : `${folder} cannot be written: ${messageOf(error)}`,
-      { cause: error }
-    )
-  }
-}
-
-/** What the variables say goes into the file, as in ipfs-cluster. */
-function fromEnvironment(changes: Partial<Config>): Partial<Config> {
-  const variables = environment()
-  const { config } = parseConfig('{}', { file: 'the environment', variables })
-  const named = Object.entries(rows).flatMap(([name, { env }]) =>
-    variables[env] === undefined ? [] : [[name, config[name as keyof Config]]]
-  )
-  return { ...changes, ...Object.fromEntries(named) }
-}
-
-async function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false
-  )
+/** @throws ClusterError `invalid`: a mistake in the call */
+function addressesOf(words: readonly string[]): readonly Multiaddr[] {
+  const addresses = peerAddresses.fromText(words.join(','))
+  if (addresses !== undefined) return addresses
+  throw new ClusterError({ code: 'invalid' }, '--peers takes addresses such as /ip4/10.0.0.1/tcp/9096/p2p/12D3Koo…, separated by commas')
 }

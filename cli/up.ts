@@ -1,23 +1,23 @@
 /** `flotilla up`: a private cluster on this machine, each peer with a Kubo of its own. A process that dies is reported, not restarted. */
 
 import { randomBytes } from 'node:crypto'
-import { access, mkdir } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, relative, resolve } from 'node:path'
 import Table from 'cli-table3'
 import type { CommandModule } from 'yargs'
-import { loadIdentity } from '../cluster/net/identity.ts'
 import { FlotillaClient } from '../src/client.ts'
 import { parseMultiaddr } from '../src/codec.ts'
-import type { Config } from '../src/config.ts'
-import { loadConfig } from '../src/config-file.ts'
+import type { ConfigChanges } from '../src/config.ts'
+import { configFileOf, loadConfig } from '../src/config-file.ts'
 import { environment } from '../src/environment.ts'
 import { ClusterError } from '../src/errors.ts'
+import { Secret } from '../src/secret.ts'
 import type { Overview, PeerId } from '../src/types.ts'
-import { initFolder } from './init.ts'
 import { ensureKubo } from './kubo-binary.ts'
 import { connectKubos, kuboIsUp, prepareKubo } from './local-kubo.ts'
 import { holderOf } from './lock.ts'
+import { exists, identityOf, initFolder } from './peer-folder.ts'
 import { Child } from './processes.ts'
 
 interface UpOptions {
@@ -152,7 +152,7 @@ async function start(
       folder: place.folder,
       command: process.execPath,
       words: [...daemonFlags, program, 'daemon', ...(number === 0 ? [] : ['--bootstrap', others.join(',')])],
-      variables: { ...environment(), FLOTILLA_PATH: place.folder },
+      variables: { ...withoutClusterVariables(), FLOTILLA_PATH: place.folder },
       locksFolder: true,
       onDeath
     })
@@ -215,30 +215,29 @@ function isFree(port: number): Promise<boolean> {
 /** Every folder complete, so that each peer can also be started alone. @returns the peer ids */
 async function prepare(places: readonly Place[], binary: string): Promise<PeerId[]> {
   // Peers that are added later join with the secret of those that are there.
-  let secret = randomBytes(32).toString('hex')
+  let secret: Secret<Uint8Array> | null = new Secret<Uint8Array>(randomBytes(32))
   for (const { folder } of places)
-    if (await exists(join(folder, 'service.json'))) secret = (await loadConfig(join(folder, 'service.json'), {})).config['cluster.secret']
+    if (await exists(configFileOf(folder))) secret = (await loadConfig(configFileOf(folder), {})).config.cluster.secret
   const ids: PeerId[] = []
   for (const place of places) {
     await mkdir(place.kuboFolder, { recursive: true, mode: 0o700 })
-    if (!(await exists(join(place.folder, 'service.json')))) await initFolder(place.folder, settingsOf(place, secret), { force: false })
-    ids.push((await loadIdentity(join(place.folder, 'identity.json'))).id)
+    // Variables such as CLUSTER_ID are meant for one peer, and there are several here.
+    if (await exists(configFileOf(place.folder))) ids.push((await identityOf(place.folder, {})).id)
+    else ids.push((await initFolder(place.folder, settingsOf(place, secret), { force: false, variables: {} })).identity.id)
   }
   await Promise.all(places.map(({ kuboFolder, kubo }) => prepareKubo(binary, kuboFolder, kubo)))
   return ids
 }
 
-function settingsOf(place: Place, secret: string): Partial<Config> {
-  const local = (port: number) => [parseMultiaddr(`/ip4/127.0.0.1/tcp/${port}`)]
+function settingsOf(place: Place, secret: Secret<Uint8Array> | null): ConfigChanges {
+  const local = (port: number) => parseMultiaddr(`/ip4/127.0.0.1/tcp/${port}`)
   return {
-    'cluster.peername': place.name,
-    'cluster.secret': secret,
-    'cluster.listen_multiaddress': local(place.libp2p),
-    'api.restapi.http_listen_multiaddress': local(place.rest),
-    'api.ipfsproxy.listen_multiaddress': local(place.door),
-    'api.ipfsproxy.node_multiaddress': local(place.kubo.rpc),
-    'ipfs_connector.ipfshttp.node_multiaddress': local(place.kubo.rpc),
-    'flotilla.log_level': 'info'
+    cluster: { peername: place.name, secret, listenMultiaddress: [local(place.libp2p)] },
+    api: {
+      restapi: { httpListenMultiaddress: [local(place.rest)] },
+      ipfsproxy: { listenMultiaddress: [local(place.door)], nodeMultiaddress: local(place.kubo.rpc) }
+    },
+    ipfsConnector: { ipfshttp: { nodeMultiaddress: local(place.kubo.rpc) } }
   }
 }
 
@@ -299,9 +298,7 @@ function announce(ready: readonly Ready[], { json, dir }: UpOptions): void {
   )
 }
 
-function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false
-  )
+/** CLUSTER_PEERNAME, CLUSTER_ID and their like are meant for one peer: three with the same would be broken. */
+function withoutClusterVariables(): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries(Object.entries(environment()).filter(([name]) => !name.startsWith('CLUSTER_')))
 }

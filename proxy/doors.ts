@@ -10,8 +10,9 @@ export type { CorsSettings } from './rest/cors.ts'
 export { defaultCors } from './rest/cors.ts'
 
 export interface DoorsSettings {
-  readonly rest: RestSettings
-  readonly kubo: KuboDoorSettings
+  /** `null` leaves a door closed. */
+  readonly rest: RestSettings | null
+  readonly kubo: KuboDoorSettings | null
 }
 
 export interface Doors extends AsyncDisposable {
@@ -23,8 +24,8 @@ export interface Doors extends AsyncDisposable {
 /** @throws ClusterError `cannot_start` where one cannot listen; nothing is left open then */
 export async function openDoors(parts: { api: ClusterApi; log: Log }, settings: DoorsSettings): Promise<Doors> {
   await using opened = new AsyncDisposableStack()
-  const rest: Door = opened.use(await openRestDoor(parts, settings.rest))
-  const kubo: Door = opened.use(await openKuboDoor(parts, settings.kubo))
+  const rest: Door | null = opened.use(settings.rest && (await openRestDoor(parts, settings.rest)))
+  const kubo: Door | null = opened.use(settings.kubo && (await openKuboDoor(parts, settings.kubo)))
   const owned = opened.move()
-  return { rest: rest.addresses, kubo: kubo.addresses, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { rest: rest?.addresses ?? [], kubo: kubo?.addresses ?? [], [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }

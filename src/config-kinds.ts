@@ -1,94 +1,218 @@
-/** Kinds of configuration values: how JSON and the text of a variable become a value, and what to say when they do not. */
-import { formatDuration, parseDuration, parseMultiaddr, parsePeerId } from './codec.ts'
+/**
+ * The kinds of values a configuration key can have: how JSON and the text of an environment variable become a value, and what is expected where
+ * they do not.
+ */
+import { isIP } from 'node:net'
+import { socketAddressOf } from './address.ts'
+import { formatDuration, parseDuration, tryPeerId } from './codec.ts'
+import { Secret } from './secret.ts'
 import type { Multiaddr, PeerId } from './types.ts'
 
 export interface Kind<T> {
-  /** For errors and the reference page: what a value looks like. */
+  /** What a value looks like, for errors and the reference page: the end of "expected …". */
   readonly expected: string
-  /** @throws anything where the value is not of this kind */
-  readonly fromJson: (value: unknown) => T
-  readonly fromText: (text: string) => T
-  readonly toJson: (value: T) => unknown
+  /** `undefined` where the value is not of this kind. */
+  fromJson(value: unknown): T | undefined
+  fromText(text: string): T | undefined
+  toJson(value: T): unknown
+  /** An empty variable says nothing, as in ipfs-cluster; of the other kinds it is a value like any other. */
+  readonly keepsOnEmptyText?: boolean
+  /** What was found, for the error; without it, the value itself. Secrets are described, never shown. */
+  show?(value: unknown): string
 }
+
+/** Node's timers count in 32 bits: a longer one would fire at once. */
+const longestMs = 2 ** 31 - 1
 
 export const text: Kind<string> = {
   expected: 'text',
-  fromJson: value => must(typeof value === 'string', value as string),
+  fromJson: value => (typeof value === 'string' ? value : undefined),
   fromText: value => value,
   toJson: value => value
 }
 
-export function integer({ least = Number.MIN_SAFE_INTEGER, most = Number.MAX_SAFE_INTEGER } = {}): Kind<number> {
-  const check = (value: number) => must(Number.isSafeInteger(value) && value >= least && value <= most, value)
-  const range =
-    least === Number.MIN_SAFE_INTEGER ? '' : most === Number.MAX_SAFE_INTEGER ? `, ${least} or more` : ` from ${least} to ${most}`
+export const flag: Kind<boolean> = {
+  expected: 'true or false',
+  fromJson: value => (typeof value === 'boolean' ? value : undefined),
+  // The spellings of Go's strconv.ParseBool.
+  fromText: value => (/^(1|t|T|TRUE|true|True)$/.test(value) ? true : /^(0|f|F|FALSE|false|False)$/.test(value) ? false : undefined),
+  toJson: value => value
+}
+
+export function integer({ least, most }: { least?: number; most?: number } = {}): Kind<number> {
+  return numeric(`a whole number${rangeOf(least, most)}`, value => Number.isSafeInteger(value) && isWithin(value, { least, most }))
+}
+
+export function decimal({ least, most }: { least?: number; most?: number } = {}): Kind<number> {
+  return numeric(`a number${rangeOf(least, most)}`, value => Number.isFinite(value) && isWithin(value, { least, most }))
+}
+
+/** Go's text outside, milliseconds inside. Longer than 24 days counts as 24 days. */
+export function duration({ leastMs = 0 }: { leastMs?: number } = {}): Kind<number> {
+  const parse = (value: unknown) => {
+    const ms = typeof value === 'string' ? attempt(() => parseDuration(value)) : undefined
+    return ms !== undefined && ms >= leastMs ? Math.min(ms, longestMs) : undefined
+  }
+  const least = leastMs > 0 ? `, ${formatDuration(leastMs)} or more` : ''
   return {
-    expected: `a whole number${range}`,
-    fromJson: value => check(value as number),
-    fromText: value => must(/^-?\d+$/.test(value), check(Number(value))),
+    expected: `a duration such as 30s or 1h30m${least}`,
+    fromJson: parse,
+    fromText: parse,
+    toJson: formatDuration,
+    keepsOnEmptyText: true
+  }
+}
+
+export function choice<const T extends string>(...values: readonly T[]): Kind<T> {
+  const parse = (value: unknown) => values.find(known => known === value)
+  return { expected: `one of ${values.join(', ')}`, fromJson: parse, fromText: parse, toJson: value => value }
+}
+
+export const texts: Kind<readonly string[]> = list('a list of texts', item => item)
+export const peerIds: Kind<readonly PeerId[]> = list('a list of peer ids such as 12D3Koo…', tryPeerId)
+
+/** Where peers talk to each other. Transports that are none here (QUIC, WebSocket) are taken, because generated files of ipfs-cluster have them. */
+export const peerAddresses: Kind<readonly Multiaddr[]> = list('an address such as /ip4/0.0.0.0/tcp/9096, or a list of them', item =>
+  isPeerAddress(item) ? (item as Multiaddr) : undefined
+)
+
+export const httpAddresses: Kind<readonly Multiaddr[]> = list(
+  'an address such as /ip4/127.0.0.1/tcp/9094 or /unix/run/flotilla.sock, or a list of them',
+  httpAddressOf
+)
+
+export const httpAddress: Kind<Multiaddr> = {
+  expected: 'one address such as /ip4/127.0.0.1/tcp/5001',
+  fromJson: value => (typeof value === 'string' ? httpAddressOf(value) : undefined),
+  fromText: httpAddressOf,
+  toJson: value => value
+}
+
+/** The shared key of a cluster: 32 bytes, or `null` for a network that is open to everybody. */
+export const secret: Kind<Secret<Uint8Array> | null> = {
+  expected: '32 bytes as 64 hexadecimal digits ("openssl rand -hex 32" makes some), or "" for an open network',
+  fromJson: value => (typeof value === 'string' ? secretOf(value) : undefined),
+  fromText: secretOf,
+  toJson: value => (value === null ? '' : Buffer.from(value.reveal()).toString('hex')),
+  show: value =>
+    typeof value !== 'string'
+      ? 'not text'
+      : /^([0-9a-f]{2})*$/i.test(value)
+        ? `${value.length / 2} bytes long`
+        : `${value.length} characters that are not all pairs of hexadecimal digits`
+}
+
+/** Passwords by user; `null` lets everybody in. */
+export const credentials: Kind<Secret<Readonly<Record<string, string>>> | null> = {
+  expected: 'null, or an object of user names and passwords with at least one of them (as a variable: user:password,user2:password2)',
+  fromJson: value => (value === null ? null : credentialsOf(Object.entries(isRecord(value) ? value : {}))),
+  fromText: value => credentialsOf(pairsOf(value)),
+  toJson: value => value?.reveal() ?? null,
+  show: () => 'something else'
+}
+
+/** HTTP headers, each with its values. */
+export const headers: Kind<Readonly<Record<string, readonly string[]>>> = {
+  expected: 'an object of header names, each with a list of values',
+  fromJson: value =>
+    isRecord(value) && Object.values(value).every(isTexts) ? (value as Readonly<Record<string, readonly string[]>>) : undefined,
+  fromText: value => {
+    const pairs = pairsOf(value)
+    return pairs.every(isTextPair) ? Object.fromEntries(pairs.map(([name, content]) => [name, [content]])) : undefined
+  },
+  toJson: value => value,
+  show: () => 'something else'
+}
+
+export const textMap: Kind<Readonly<Record<string, string>>> = {
+  expected: 'an object of names and texts (as a variable: name:text,name2:text2)',
+  fromJson: value => (isRecord(value) ? recordOf(Object.entries(value)) : undefined),
+  fromText: value => recordOf(pairsOf(value)),
+  toJson: value => value
+}
+
+/** A list; one item may stand without brackets, and is written so, as ipfs-cluster does. */
+function list<T extends string>(expected: string, parse: (item: string) => T | undefined): Kind<readonly T[]> {
+  const items = (values: readonly unknown[]) => {
+    const parsed = values.map(item => (typeof item === 'string' ? parse(item) : undefined))
+    return parsed.every(item => item !== undefined) ? parsed : undefined
+  }
+  return {
+    expected,
+    fromJson: value => (value === null ? [] : items(Array.isArray(value) ? value : [value])),
+    fromText: value => (value.trim() === '' ? [] : items(value.split(',').map(item => item.trim()))),
+    toJson: ([only, ...others]) => (only !== undefined && others.length === 0 ? only : only === undefined ? [] : [only, ...others])
+  }
+}
+
+function numeric(expected: string, fits: (value: number) => boolean): Kind<number> {
+  return {
+    expected,
+    fromJson: value => (typeof value === 'number' && fits(value) ? value : undefined),
+    fromText: value => (/^[+-]?\d+(\.\d+)?$/.test(value) && fits(Number(value)) ? Number(value) : undefined),
     toJson: value => value
   }
 }
 
-/** Go's text on the outside, milliseconds inside. */
-export function duration({ leastMs = 0 } = {}): Kind<number> {
-  const parse = (value: unknown) => {
-    const ms = parseDuration(must(typeof value === 'string', value as string))
-    return must(ms >= leastMs, ms)
+function isWithin(value: number, { least = -Infinity, most = Infinity }: { least?: number | undefined; most?: number | undefined }) {
+  return value >= least && value <= most
+}
+
+function rangeOf(least: number | undefined, most: number | undefined): string {
+  if (least !== undefined && most !== undefined) return ` from ${least} to ${most}`
+  return least !== undefined ? `, ${least} or more` : most !== undefined ? `, ${most} or less` : ''
+}
+
+function httpAddressOf(value: string): Multiaddr | undefined {
+  return attempt(() => socketAddressOf(value)) && (value as Multiaddr)
+}
+
+function isPeerAddress(value: string): boolean {
+  const [empty, kind = '', host = '', transport = '', port = ''] = value.split('/')
+  const isHost = kind === 'ip4' ? isIP(host) === 4 : kind === 'ip6' ? isIP(host) === 6 : /^dns(4|6|addr)?$/.test(kind) && host !== ''
+  const isPort = kind === 'dnsaddr' || (/^(tcp|udp)$/.test(transport) && /^\d{1,5}$/.test(port) && Number(port) <= 65_535)
+  return empty === '' && isHost && isPort && !value.endsWith('/')
+}
+
+function secretOf(value: string): Secret<Uint8Array> | null | undefined {
+  if (value === '') return null
+  return /^[0-9a-f]{64}$/i.test(value) ? new Secret(new Uint8Array(Buffer.from(value, 'hex'))) : undefined
+}
+
+function credentialsOf(pairs: readonly (readonly [string, unknown])[]): Secret<Readonly<Record<string, string>>> | undefined {
+  const record = recordOf(pairs)
+  return record === undefined || pairs.length === 0 || Object.hasOwn(record, '') ? undefined : new Secret(record)
+}
+
+function recordOf(pairs: readonly (readonly [string, unknown])[]): Readonly<Record<string, string>> | undefined {
+  return pairs.every(isTextPair) ? Object.fromEntries(pairs) : undefined
+}
+
+/** `a:b,c:d`. What has no colon has no value, and fits nothing. */
+function pairsOf(value: string): readonly (readonly [string, string | undefined])[] {
+  if (value.trim() === '') return []
+  return value.split(',').map(pair => {
+    const colon = pair.indexOf(':')
+    return colon === -1 ? [pair, undefined] : [pair.slice(0, colon), pair.slice(colon + 1)]
+  })
+}
+
+function isTextPair(pair: readonly [string, unknown]): pair is readonly [string, string] {
+  return typeof pair[1] === 'string'
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every(item => typeof item === 'string')
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function attempt<T>(parse: () => T): T | undefined {
+  try {
+    return parse()
+  } catch {
+    return undefined
   }
-  const least = leastMs > 0 ? `, ${formatDuration(leastMs)} or more` : ''
-  return { expected: `a duration such as 30s or 1h30m${least}`, fromJson: parse, fromText: parse, toJson: formatDuration }
-}
-
-export function choice<const T extends string>(...values: readonly T[]): Kind<T> {
-  const parse = (value: unknown) => must(values.includes(value as T), value as T)
-  return { expected: `one of ${values.join(', ')}`, fromJson: parse, fromText: parse, toJson: value => value }
-}
-
-/** One value may stand without brackets, as ipfs-cluster writes it. */
-function list<T>(expected: string, parse: (item: string) => T): Kind<readonly T[]> {
-  const items = (value: unknown) => (Array.isArray(value) ? value : [value]).map(item => parse(must(typeof item === 'string', item)))
-  return {
-    expected,
-    fromJson: value => (value === null ? [] : items(value)),
-    fromText: value => (value === '' ? [] : items(value.split(',').map(item => item.trim()))),
-    toJson: value => [...value]
-  }
-}
-
-export const multiaddrs: Kind<readonly Multiaddr[]> = list(
-  'a multiaddress such as /ip4/127.0.0.1/tcp/9096, or a list of them',
-  parseMultiaddr
-)
-export const peerIds: Kind<readonly PeerId[]> = list('a list of peer ids', parsePeerId)
-
-/** The shared key: 64 hexadecimal digits, empty for none. Its text is in no error. */
-export const secret: Kind<string> = {
-  expected: '64 hexadecimal digits (32 bytes)',
-  fromJson: value => must(typeof value === 'string' && /^([0-9a-f]{64})?$/i.test(value), value as string),
-  fromText: value => must(/^([0-9a-f]{64})?$/i.test(value), value),
-  toJson: value => value
-}
-
-/** Passwords by user, or `null`. */
-export const credentials: Kind<Readonly<Record<string, string>> | null> = {
-  expected: 'an object of user names and passwords, not empty, or null',
-  fromJson: value => {
-    if (value === null) return null
-    const entries = Object.entries(must(typeof value === 'object', value as Record<string, string>))
-    return must(
-      entries.length > 0 && entries.every(([user, password]) => user !== '' && typeof password === 'string'),
-      Object.fromEntries(entries)
-    )
-  },
-  fromText: value =>
-    value === ''
-      ? null
-      : Object.fromEntries(value.split(',').map(pair => [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)])),
-  toJson: value => value
-}
-
-function must<T>(holds: boolean, value: T): T {
-  if (!holds) throw new Error('not of this kind')
-  return value
 }

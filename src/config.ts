@@ -1,189 +1,358 @@
 /**
- * The configuration: one row a key. Keys, defaults and variables are those of ipfs-cluster's `service.json`; what only flotilla knows is in the
- * section `flotilla`. The reference page is printed from these rows.
+ * The configuration: one row a key, in the shape of the result. Keys, defaults and variables are those of ipfs-cluster 1.1.6; what only flotilla
+ * knows is in the section `flotilla`. The reference page is printed from these rows.
+ *
+ * @see https://ipfscluster.io/documentation/reference/configuration/
  */
 import { hostname } from 'node:os'
-import { choice, credentials, duration, integer, type Kind, multiaddrs, peerIds, secret, text } from './config-kinds.ts'
+import {
+  choice,
+  credentials,
+  decimal,
+  duration,
+  flag,
+  headers,
+  httpAddress,
+  httpAddresses,
+  integer,
+  type Kind,
+  peerAddresses,
+  peerIds,
+  secret,
+  text,
+  textMap,
+  texts
+} from './config-kinds.ts'
 import type { Multiaddr } from './types.ts'
 
-interface Row<T> {
+export interface Row<T> {
+  /** In `service.json`: `cluster.peername`. */
+  readonly path: string
+  /** The variable of the environment that goes over the file. */
+  readonly variable: string
   readonly kind: Kind<T>
   readonly default: T
-  readonly env: string
   readonly help: string
+  /** For the page, where the default is of this machine. */
+  readonly shownDefault: string | undefined
+  /** Read and checked, but nothing asks for it yet: where a file has it, a warning names it. */
+  readonly isInert: boolean
 }
 
-function row<T>(kind: Kind<T>, initial: NoInfer<T>, env: string, help: string): Row<T> {
-  return { kind, default: initial, env: `CLUSTER_${env}`, help }
-}
+type Draft<T> = Omit<Row<T>, 'path' | 'variable'> & { readonly key: string }
+type Section<Drafts> = { readonly [K in keyof Drafts]: Drafts[K] extends Draft<infer T> ? Row<T> : never }
 
-const address = (value: string) => [value as Multiaddr]
-
+/** Keys that are checked together have their rule in `config-parse.ts`. */
 export const rows = {
-  'cluster.peername': row(text, hostname(), 'PEERNAME', 'Name of this peer, for people.'),
-  'cluster.secret': row(secret, '', 'SECRET', 'The shared key of the cluster. Whoever has it can become a member.'),
-  'cluster.listen_multiaddress': row(
-    multiaddrs,
-    address('/ip4/0.0.0.0/tcp/9096'),
-    'LISTENMULTIADDRESS',
-    'Where other peers reach this one.'
-  ),
-  'cluster.announce_multiaddress': row(multiaddrs, [], 'ANNOUNCEMULTIADDRESS', 'Told to the others instead of the addresses listened on.'),
-  'cluster.peer_addresses': row(multiaddrs, [], 'PEERADDRESSES', 'Known addresses of other peers, each with /p2p/<id>.'),
-  'cluster.replication_factor_min': row(
-    integer({ least: -1 }),
-    -1,
-    'REPLICATIONFACTORMIN',
-    'Copies a pin needs at least; -1 is every peer.'
-  ),
-  'cluster.replication_factor_max': row(
-    integer({ least: -1 }),
-    -1,
-    'REPLICATIONFACTORMAX',
-    'Copies a pin gets if there are peers for them; -1 is every peer.'
-  ),
-  'cluster.monitor_ping_interval': row(
-    duration({ leastMs: 100 }),
-    15_000,
-    'MONITORPINGINTERVAL',
-    'How often a peer tells the others how it is.'
-  ),
-  'cluster.state_sync_interval': row(duration({ leastMs: 1_000 }), 300_000, 'STATESYNCINTERVAL', 'How often expired pins are looked for.'),
-  'cluster.pin_recover_interval': row(
-    duration({ leastMs: 1_000 }),
-    720_000,
-    'PINRECOVERINTERVAL',
-    'How often what is wanted is compared with what Kubo has.'
-  ),
-  'consensus.raft.init_peerset': row(peerIds, [], 'RAFT_INITPEERSET', 'Peers that found the cluster together, the same list on each.'),
-  'consensus.raft.heartbeat_timeout': row(
-    duration({ leastMs: 100 }),
-    1_000,
-    'RAFT_HEARTBEATTIMEOUT',
-    'A follower that hears nothing for so long looks for a new leader.'
-  ),
-  'api.restapi.http_listen_multiaddress': row(
-    multiaddrs,
-    address('/ip4/127.0.0.1/tcp/9094'),
-    'RESTAPI_HTTPLISTENMULTIADDRESS',
-    'REST API.'
-  ),
-  'api.restapi.basic_auth_credentials': row(
-    credentials,
-    null,
-    'RESTAPI_BASICAUTHCREDENTIALS',
-    'Users of the REST API with their passwords; null lets everybody in.'
-  ),
-  'api.restapi.max_header_bytes': row(
-    integer({ least: 4096 }),
-    4096,
-    'RESTAPI_MAXHEADERBYTES',
-    'Largest request head of the REST API, bytes.'
-  ),
-  'api.restapi.read_timeout': row(duration(), 0, 'RESTAPI_READTIMEOUT', 'Limit for reading a request; 0s is none.'),
-  'api.restapi.read_header_timeout': row(duration(), 5_000, 'RESTAPI_READHEADERTIMEOUT', 'Limit for reading a request head.'),
-  'api.restapi.idle_timeout': row(duration(), 120_000, 'RESTAPI_IDLETIMEOUT', 'An idle connection is closed after this time.'),
-  'api.ipfsproxy.listen_multiaddress': row(
-    multiaddrs,
-    address('/ip4/127.0.0.1/tcp/9095'),
-    'IPFSPROXY_LISTENMULTIADDRESS',
-    'The Kubo door: point IPFS tools here.'
-  ),
-  'api.ipfsproxy.node_multiaddress': row(
-    multiaddrs,
-    address('/ip4/127.0.0.1/tcp/5001'),
-    'IPFSPROXY_NODEMULTIADDRESS',
-    'The Kubo behind the Kubo door.'
-  ),
-  'ipfs_connector.ipfshttp.node_multiaddress': row(
-    multiaddrs,
-    address('/ip4/127.0.0.1/tcp/5001'),
-    'IPFSHTTP_NODEMULTIADDRESS',
-    'The Kubo that this peer pins in.'
-  ),
-  'ipfs_connector.ipfshttp.ipfs_request_timeout': row(
-    duration({ leastMs: 1_000 }),
-    300_000,
-    'IPFSHTTP_IPFSREQUESTTIMEOUT',
-    'Limit of short calls to Kubo.'
-  ),
-  'ipfs_connector.ipfshttp.pin_timeout': row(
-    duration({ leastMs: 1_000 }),
-    120_000,
-    'IPFSHTTP_PINTIMEOUT',
-    'A pin that fetches nothing for so long is given up, and tried again later.'
-  ),
-  'ipfs_connector.ipfshttp.unpin_timeout': row(
-    duration({ leastMs: 1_000 }),
-    10_800_000,
-    'IPFSHTTP_UNPINTIMEOUT',
-    'Limit of an unpin in Kubo.'
-  ),
-  'pin_tracker.stateless.concurrent_pins': row(
-    integer({ least: 1, most: 1_000 }),
-    10,
-    'STATELESS_CONCURRENTPINS',
-    'Pins that Kubo works on at a time.'
-  ),
-  'pin_tracker.stateless.priority_pin_max_age': row(
-    duration(),
-    86_400_000,
-    'STATELESS_PRIORITYPINMAXAGE',
-    'Pins younger than this go first.'
-  ),
-  'pin_tracker.stateless.priority_pin_max_retries': row(
-    integer({ least: 0 }),
-    5,
-    'STATELESS_PRIORITYPINMAXRETRIES',
-    'After so many failures a pin no longer goes first.'
-  ),
-  'informer.disk.metric_ttl': row(duration({ leastMs: 1_000 }), 30_000, 'DISK_METRICTTL', 'How often Kubo is asked for its free space.'),
-  'flotilla.store': row(
-    choice('auto', 'rocksdb', 'leveldb'),
-    'auto',
-    'FLOTILLA_STORE',
-    'Engine of a new data folder; auto takes RocksDB where it is installed and loads.'
-  ),
-  'flotilla.propose_timeout': row(
-    duration({ leastMs: 100 }),
-    10_000,
-    'FLOTILLA_PROPOSETIMEOUT',
-    'A change that is not agreed by then is answered with an error.'
-  ),
-  'flotilla.pin_wait': row(
-    choice('committed', 'min', 'all'),
-    'min',
-    'FLOTILLA_PINWAIT',
-    'When a pin through the Kubo door returns: agreed, on enough peers, or on all of them.'
-  ),
-  'flotilla.log_level': row(choice('debug', 'info', 'warn', 'error', 'silent'), 'info', 'FLOTILLA_LOGLEVEL', 'What is logged.'),
-  'flotilla.close_timeout': row(duration(), 3_000, 'FLOTILLA_CLOSETIMEOUT', 'How long calls in flight may still take when the peer stops.')
+  cluster: section('cluster', {
+    peername: row('peername', text, hostname(), 'Name of this peer, for people.', { shownDefault: 'the name of the host' }),
+    secret: row('secret', secret, null, 'The shared key of the cluster: whoever has it can become a member. "flotilla init" makes one.'),
+    leaveOnShutdown: inert('leave_on_shutdown', flag, false, 'Leave the cluster when the peer stops.'),
+    listenMultiaddress: row(
+      'listen_multiaddress',
+      peerAddresses,
+      ['/ip4/0.0.0.0/tcp/9096' as Multiaddr],
+      'Where other peers reach this one; TCP only.'
+    ),
+    announceMultiaddress: row('announce_multiaddress', peerAddresses, [], 'Told to the others instead of the addresses listened on.'),
+    peerAddresses: row(
+      'peer_addresses',
+      peerAddresses,
+      [],
+      'Addresses of other peers, each with /p2p/<id>, in case those the cluster knows are out of date.'
+    ),
+    dialPeerTimeoutMs: inert('dial_peer_timeout', duration({ leastMs: 1 }), 3_000, 'Limit for connecting to a peer.'),
+    stateSyncIntervalMs: row('state_sync_interval', duration({ leastMs: 1_000 }), 300_000, 'How often expired pins are looked for.'),
+    pinRecoverIntervalMs: row(
+      'pin_recover_interval',
+      duration({ leastMs: 1_000 }),
+      720_000,
+      'How often what is wanted is compared with what Kubo has.'
+    ),
+    replicationFactorMin: row('replication_factor_min', integer({ least: -1 }), -1, 'Copies a pin needs at least; -1 is every peer.'),
+    replicationFactorMax: row(
+      'replication_factor_max',
+      integer({ least: -1 }),
+      -1,
+      'Copies a pin gets where there are peers for them; -1 is every peer.'
+    ),
+    monitorPingIntervalMs: row(
+      'monitor_ping_interval',
+      duration({ leastMs: 100 }),
+      15_000,
+      'A peer tells the others how it is at least so often.'
+    )
+  }),
+  consensus: {
+    raft: section('consensus.raft', {
+      initPeerset: row('init_peerset', peerIds, [], 'Peers that found the cluster together: the same list on each of them.'),
+      heartbeatTimeoutMs: row(
+        'heartbeat_timeout',
+        duration({ leastMs: 100 }),
+        1_000,
+        'A follower that hears nothing for so long looks for a new leader.'
+      )
+    })
+  },
+  api: {
+    restapi: section('api.restapi', {
+      ...httpServer('/ip4/127.0.0.1/tcp/9094' as Multiaddr, row),
+      writeTimeoutMs: inert('write_timeout', duration(), 0, 'Limit for writing an answer; 0s is none.')
+    }),
+    ipfsproxy: section('api.ipfsproxy', {
+      listenMultiaddress: row(
+        'listen_multiaddress',
+        httpAddresses,
+        ['/ip4/127.0.0.1/tcp/9095' as Multiaddr],
+        'The Kubo door: point IPFS tools here. Who reaches it can do everything that Kubo can.'
+      ),
+      nodeMultiaddress: row('node_multiaddress', httpAddress, '/ip4/127.0.0.1/tcp/5001' as Multiaddr, 'The Kubo behind the Kubo door.'),
+      readTimeoutMs: inert('read_timeout', duration(), 0, 'Limit for reading a request; 0s is none.'),
+      readHeaderTimeoutMs: inert('read_header_timeout', duration(), 5_000, 'Limit for reading the head of a request.'),
+      writeTimeoutMs: inert('write_timeout', duration(), 0, 'Limit for writing an answer; 0s is none.'),
+      idleTimeoutMs: inert('idle_timeout', duration(), 60_000, 'A connection on which nothing happens is closed after this time.'),
+      maxHeaderBytes: inert('max_header_bytes', integer({ least: 4_096 }), 4_096, 'Largest head of a request.')
+    }),
+    pinsvcapi: section('api.pinsvcapi', {
+      ...httpServer('/ip4/127.0.0.1/tcp/9097' as Multiaddr, inert),
+      writeTimeoutMs: inert('write_timeout', duration(), 0, 'Limit for writing an answer; 0s is none.')
+    })
+  },
+  ipfsConnector: {
+    ipfshttp: section('ipfs_connector.ipfshttp', {
+      nodeMultiaddress: row('node_multiaddress', httpAddress, '/ip4/127.0.0.1/tcp/5001' as Multiaddr, 'The Kubo in which this peer pins.'),
+      ipfsRequestTimeoutMs: row('ipfs_request_timeout', duration({ leastMs: 1_000 }), 300_000, 'Limit for short calls to Kubo.'),
+      pinTimeoutMs: row(
+        'pin_timeout',
+        duration({ leastMs: 1_000 }),
+        120_000,
+        'A pin that fetches nothing for so long is given up, and tried again later.'
+      ),
+      unpinTimeoutMs: row('unpin_timeout', duration({ leastMs: 1_000 }), 10_800_000, 'Limit for an unpin in Kubo.')
+    })
+  },
+  pinTracker: {
+    stateless: section('pin_tracker.stateless', {
+      concurrentPins: row('concurrent_pins', integer({ least: 1, most: 1_000 }), 10, 'Pins that Kubo works on at a time.'),
+      priorityPinMaxAgeMs: row('priority_pin_max_age', duration(), 86_400_000, 'Pins younger than this go first.'),
+      priorityPinMaxRetries: row('priority_pin_max_retries', integer({ least: 0 }), 5, 'After so many failures a pin no longer goes first.')
+    })
+  },
+  monitor: {
+    pubsubmon: section('monitor.pubsubmon', {
+      checkIntervalMs: inert('check_interval', duration({ leastMs: 1 }), 15_000, 'How often peers are looked after.')
+    })
+  },
+  allocator: {
+    balanced: section('allocator.balanced', {
+      allocateBy: inert('allocate_by', texts, ['tag:group', 'freespace'], 'Metrics by which a pin finds its peers; here it is free space.')
+    })
+  },
+  informer: {
+    disk: section('informer.disk', {
+      metricTtlMs: row('metric_ttl', duration({ leastMs: 1_000 }), 30_000, 'How often Kubo is asked for its free space.'),
+      metricType: inert('metric_type', choice('freespace', 'reposize'), 'freespace', 'What is measured.')
+    }),
+    pinqueue: section('informer.pinqueue', {
+      metricTtlMs: inert('metric_ttl', duration({ leastMs: 1_000 }), 30_000, 'How often the queue is measured.'),
+      weightBucketSize: inert('weight_bucket_size', integer({ least: 1 }), 100_000, 'Queue lengths within one bucket count the same.')
+    }),
+    tags: section('informer.tags', {
+      metricTtlMs: inert('metric_ttl', duration({ leastMs: 1_000 }), 30_000, 'How often the tags are told.'),
+      tags: inert('tags', textMap, { group: 'default' }, 'Names and values by which pins are spread.')
+    })
+  },
+  observations: {
+    metrics: section('observations.metrics', {
+      enableStats: inert('enable_stats', flag, false, 'Serve metrics for Prometheus.'),
+      prometheusEndpoint: inert('prometheus_endpoint', httpAddress, '/ip4/127.0.0.1/tcp/8888' as Multiaddr, 'Where they are served.'),
+      reportingIntervalMs: inert('reporting_interval', duration({ leastMs: 1 }), 30_000, 'How often they are counted.')
+    }),
+    tracing: section('observations.tracing', {
+      enableTracing: inert('enable_tracing', flag, false, 'Send traces.'),
+      jaegerAgentEndpoint: inert('jaeger_agent_endpoint', text, '/ip4/0.0.0.0/udp/6831', 'Where traces are sent.'),
+      samplingProb: inert('sampling_prob', decimal({ least: 0, most: 1 }), 0.3, 'Share of the requests that is traced.'),
+      serviceName: inert('service_name', text, 'cluster-daemon', 'Name in the traces.')
+    })
+  },
+  flotilla: section('flotilla', {
+    store: row(
+      'store',
+      choice('auto', 'rocksdb', 'leveldb'),
+      'auto',
+      'Engine of a new data folder; auto takes RocksDB where it is installed and loads. A folder keeps the engine it was made with.'
+    ),
+    proposeTimeoutMs: row('propose_timeout', duration({ leastMs: 100 }), 10_000, 'A change that is not agreed by then ends with an error.'),
+    pinWait: row(
+      'pin_wait',
+      choice('committed', 'min', 'all'),
+      'min',
+      'When a pin through the Kubo door returns: agreed, on as many peers as it needs at least, or on all of them.'
+    ),
+    logLevel: row('log_level', choice('debug', 'info', 'warn', 'error', 'silent'), 'info', 'The least important lines that are logged.'),
+    closeTimeoutMs: row('close_timeout', duration(), 3_000, 'How long calls under way may still take when the peer stops.')
+  })
 } as const
 
-export type ConfigKey = keyof typeof rows
-type ValueOf<R> = R extends Row<infer T> ? T : never
-/** Every key with its value: durations in milliseconds, addresses parsed. */
-export type Config = { readonly [K in ConfigKey]: ValueOf<(typeof rows)[K]> }
+type Rows = typeof rows
+type ValuesOf<R> = R extends Row<infer T> ? T : { readonly [K in keyof R]: ValuesOf<R[K]> }
 
-/** Keys and sections that ipfs-cluster knows and this program has no use for: they are named once, not refused. */
-export const ignoredKeys: readonly RegExp[] = [
-  /^source$/,
-  /^state(\.|$)/,
-  /^datastore\./,
-  /^consensus\.crdt\./,
-  /^consensus\.raft\.(wait_for_leader_timeout|network_timeout|commit_retries|commit_retry_delay|backups_rotate|election_timeout|commit_timeout|max_append_entries|trailing_logs|snapshot_interval|snapshot_threshold|leader_lease_timeout|data_folder|datastore_namespace)$/,
-  /^cluster\.(leave_on_shutdown|no_announce_multiaddress|enable_relay_hop|connection_manager|resource_manager|pubsub|dial_peer_timeout|peer_watch_interval|mdns_interval|pin_only_on_trusted_peers|pin_only_on_untrusted_peers|disable_repinning|follower_mode|peerstore_file)(\.|$)/,
-  /^api\.pinsvcapi\./,
-  /^api\.restapi\.(write_timeout|http_log_file|headers|cors_|ssl_|libp2p_listen_multiaddress|id$|private_key$)/,
-  /^api\.ipfsproxy\.(log_file|read_timeout|read_header_timeout|write_timeout|idle_timeout|max_header_bytes|node_https|extract_headers_)/,
-  /^ipfs_connector\.ipfshttp\.(connect_swarms_delay|repogc_timeout|informer_trigger_interval|unpin_disable)$/,
-  /^pin_tracker\.stateless\.max_pin_queue_size$/,
-  /^monitor\./,
-  /^allocator\./,
-  /^informer\.(disk\.metric_type|pinqueue\.|tags\.|numpin\.)/,
-  /^observations\./
-]
+/**
+ * Every key with its value: durations in milliseconds, addresses checked. A door is `null`, and is not opened, where the file has a section `api`
+ * that lacks it: somebody who removed the unprotected Kubo door from `service.json` must not find it open.
+ */
+export type Config = Omit<ValuesOf<Rows>, 'api'> & {
+  readonly api: { readonly [Door in keyof Rows['api']]: ValuesOf<Rows['api'][Door]> | null }
+}
 
-export function defaults(): Config {
-  return Object.fromEntries(Object.entries(rows).map(([name, { default: initial }]) => [name, initial])) as Config
+/** Values to set, in the shape of {@link Config}; what is missing stays as it is. */
+export type ConfigChanges = ChangesOf<Rows>
+type ChangesOf<R> = R extends Row<infer T> ? T : { readonly [K in keyof R]?: ChangesOf<R[K]> | undefined }
+
+export interface Place {
+  /** Where the value is in {@link Config}. */
+  readonly names: readonly string[]
+  readonly row: Row<unknown>
+}
+
+/** Every row with its place, in the order of the table. */
+export const places: readonly Place[] = placesIn(rows, [])
+
+/** Keys and sections of ipfs-cluster that nothing here could ask for, and why. What lies under one is not looked at. */
+export const withoutUse: Readonly<Record<string, string>> = {
+  'cluster.no_announce_multiaddress': 'announce_multiaddress names what is announced',
+  'cluster.enable_relay_hop': 'peers talk to each other directly',
+  'cluster.connection_manager': 'a peer keeps one connection to each member',
+  'cluster.resource_manager': 'streams and frames have fixed bounds',
+  'cluster.pubsub': 'peers report to each other directly',
+  'cluster.peer_watch_interval': 'a change of the members is seen at once',
+  'cluster.mdns_interval': 'members are learned from any member, not searched for',
+  'cluster.pin_only_on_trusted_peers': 'every member is trusted',
+  'cluster.pin_only_on_untrusted_peers': 'every member is trusted',
+  'cluster.disable_repinning': 'pins are not moved by themselves',
+  'cluster.peerstore_file': 'addresses are kept in the agreed state',
+  ...Object.fromEntries(
+    ['cluster_name', 'batching', 'repair_interval', 'rebroadcast_interval', 'peerset_metric', 'datastore_namespace'].map(key => [
+      `consensus.crdt.${key}`,
+      'the peers agree by Raft'
+    ])
+  ),
+  'consensus.raft.wait_for_leader_timeout': 'flotilla.propose_timeout bounds the wait',
+  'consensus.raft.network_timeout': 'a silent connection is noticed by its heartbeats',
+  'consensus.raft.commit_retries': 'a proposal is sent again until flotilla.propose_timeout, and counts once',
+  'consensus.raft.commit_retry_delay': 'a proposal is sent again as soon as there is a leader',
+  'consensus.raft.backups_rotate': 'no folder is moved away',
+  'consensus.raft.election_timeout': 'heartbeat_timeout is the only one',
+  'consensus.raft.commit_timeout': 'commits travel with what is sent next',
+  'consensus.raft.max_append_entries': 'batches are bounded in bytes',
+  'consensus.raft.trailing_logs': 'the log is cut by its size',
+  'consensus.raft.snapshot_interval': 'the state is on disk at every moment',
+  'consensus.raft.snapshot_threshold': 'the state is on disk at every moment',
+  'consensus.raft.leader_lease_timeout': 'a leader asks its followers',
+  'consensus.raft.data_folder': 'the data are in the folder of the peer',
+  'consensus.raft.datastore_namespace': 'the store has one user',
+  ...Object.fromEntries(
+    ['restapi', 'pinsvcapi'].flatMap(api => [
+      [`api.${api}.libp2p_listen_multiaddress`, 'the API is served over HTTP only'],
+      [`api.${api}.id`, 'the API is served over HTTP only'],
+      [`api.${api}.private_key`, 'the API is served over HTTP only'],
+      [`api.${api}.http_log_file`, 'requests are in the log of the peer']
+    ])
+  ),
+  'api.ipfsproxy.log_file': 'requests are in the log of the peer',
+  'api.ipfsproxy.extract_headers_extra': 'the headers of Kubo are passed on as they come',
+  'api.ipfsproxy.extract_headers_path': 'the headers of Kubo are passed on as they come',
+  'api.ipfsproxy.extract_headers_ttl': 'the headers of Kubo are passed on as they come',
+  'ipfs_connector.ipfshttp.connect_swarms_delay': 'Kubo connects by itself',
+  'ipfs_connector.ipfshttp.repogc_timeout': 'garbage collection is not offered',
+  'ipfs_connector.ipfshttp.informer_trigger_interval': 'free space is asked for on a schedule',
+  'pin_tracker.stateless.max_pin_queue_size': 'what is wanted is on disk, not in a queue',
+  'informer.numpin': 'pins are placed by free space',
+  state: 'ipfs-cluster does not use it either',
+  datastore: 'flotilla.store chooses the engine'
+}
+
+export interface Refusal {
+  readonly because: string
+  /** Whether this value asks for nothing that is not given. */
+  isHarmless(value: unknown): boolean
+}
+
+const isUnset = (value: unknown) => value === '' || value === null
+/** Of a file or of a variable. */
+const isOff = (value: unknown) => isUnset(value) || value === false || /^(0|f|false)$/i.test(String(value))
+const isForAll = (value: unknown) => (Array.isArray(value) ? value : String(value).split(',')).includes('*')
+const noTls = { because: 'there is no TLS here: put a TLS proxy in front of it', isHarmless: isUnset }
+
+/**
+ * Keys of ipfs-cluster that protect something, or that name another configuration: a user would believe in what does not hold if they went
+ * unheard, so a peer does not start with them. The variables of the same keys are refused alike.
+ */
+export const refused: Readonly<Record<string, Refusal>> = {
+  source: { because: 'a configuration is not fetched from elsewhere: store the file itself', isHarmless: isUnset },
+  'cluster.follower_mode': { because: 'every member may write', isHarmless: isOff },
+  'consensus.crdt.trusted_peers': {
+    because: 'every peer with cluster.secret is trusted here: give the secret to those peers alone, and remove the key',
+    isHarmless: isForAll
+  },
+  'api.restapi.ssl_cert_file': noTls,
+  'api.restapi.ssl_key_file': noTls,
+  'api.pinsvcapi.ssl_cert_file': noTls,
+  'api.pinsvcapi.ssl_key_file': noTls,
+  'api.ipfsproxy.node_https': { because: 'Kubo is reached without TLS: put a TLS proxy on this side of the way', isHarmless: isOff },
+  'ipfs_connector.ipfshttp.unpin_disable': { because: 'an unpin removes the pin from Kubo', isHarmless: isOff }
+}
+
+/** The REST API and the pinning service have the same keys. */
+function httpServer(address: Multiaddr, row: typeof inert) {
+  return {
+    httpListenMultiaddress: row('http_listen_multiaddress', httpAddresses, [address], 'Where it is served.'),
+    readTimeoutMs: row('read_timeout', duration(), 0, 'Limit for reading a request; 0s is none.'),
+    readHeaderTimeoutMs: row('read_header_timeout', duration(), 5_000, 'Limit for reading the head of a request.'),
+    idleTimeoutMs: row('idle_timeout', duration(), 120_000, 'A connection on which nothing happens is closed after this time.'),
+    maxHeaderBytes: row('max_header_bytes', integer({ least: 4_096 }), 4_096, 'Largest head of a request.'),
+    basicAuthCredentials: row('basic_auth_credentials', credentials, null, 'Users with their passwords; null lets everybody in.'),
+    headers: row('headers', headers, {}, 'Headers that every answer gets.'),
+    corsAllowedOrigins: row('cors_allowed_origins', texts, ['*'], 'Origins whose pages may call; * is all.'),
+    corsAllowedMethods: row('cors_allowed_methods', texts, ['GET'], 'Methods that such pages may use.'),
+    corsAllowedHeaders: row('cors_allowed_headers', texts, [], 'Further request headers that such pages may send.'),
+    corsExposedHeaders: row(
+      'cors_exposed_headers',
+      texts,
+      ['Content-Type', 'X-Stream-Output', 'X-Chunked-Output', 'X-Content-Length'],
+      'Answer headers that such pages may read.'
+    ),
+    corsAllowCredentials: row('cors_allow_credentials', flag, true, 'Whether such pages may send passwords.'),
+    corsMaxAgeMs: row('cors_max_age', duration(), 0, 'How long a browser may remember a permission; 0s leaves it to the browser.')
+  }
+}
+
+function row<T>(key: string, kind: Kind<T>, initial: NoInfer<T>, help: string, { shownDefault }: { shownDefault?: string } = {}): Draft<T> {
+  return { key, kind, default: initial, help, shownDefault, isInert: false }
+}
+
+function inert<T>(key: string, kind: Kind<T>, initial: NoInfer<T>, help: string): Draft<T> {
+  return { ...row(key, kind, initial, help), isInert: true }
+}
+
+function section<const Drafts extends Readonly<Record<string, Draft<unknown>>>>(section: string, drafts: Drafts): Section<Drafts> {
+  const named = Object.entries(drafts).map(([name, { key, ...row }]) => {
+    const path = `${section}.${key}`
+    return [name, { ...row, path, variable: variableOf(path) }]
+  })
+  return Object.fromEntries(named)
+}
+
+/** CLUSTER_<component>_<key>, both without underscores, as Go's names of the fields give them; of the section `cluster` the key alone. */
+export function variableOf(path: string): string {
+  const [key = '', component = 'cluster'] = path.split('.').toReversed()
+  const names = component === 'cluster' ? [key] : [component, key]
+  return ['CLUSTER', ...names.map(name => name.replaceAll('_', '').toUpperCase())].join('_')
+}
+
+function placesIn(table: object, names: readonly string[]): readonly Place[] {
+  return Object.entries(table).flatMap(([name, entry]) => {
+    const here = [...names, name]
+    return 'kind' in entry ? [{ names: here, row: entry as Row<unknown> }] : placesIn(entry, here)
+  })
 }

@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { socketAddressOf } from '../src/address.ts'
-import { rows } from '../src/config.ts'
+import { places } from '../src/config.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const duration = z.string().regex(/^\d+(ms|s|m|h)$/)
@@ -46,7 +46,7 @@ test('every volume is named, and none is shared', () => {
 })
 
 test('every variable is a row of the configuration, and every address one that the code reads', () => {
-  const known = new Set<string>(Object.values(rows).map(({ env }) => env))
+  const known = new Set(places.map(({ row }) => row.variable))
   for (const [name, { environment = {} }] of services) {
     for (const [variable, value] of Object.entries(environment)) {
       assert.ok(known.has(variable), `${name}: ${variable} is no variable of ours`)

@@ -96,15 +96,15 @@ describe('mistakes', () => {
       ['{"cluster": ', /is not JSON/],
       [
         JSON.stringify({ ...good, cluster: { ...good.cluster, peer_name: 'x' } }),
-        /cluster\.peer_name is not known; did you mean cluster\.peername\?/
+        /unknown key cluster\.peer_name \(did you mean cluster\.peername\?\)/
       ],
       [
         JSON.stringify({ ...good, cluster: { ...good.cluster, secret: 'abcd' } }),
-        /cluster\.secret has a value that does not fit: expected 64 hexadecimal digits/
+        /cluster\.secret is 2 bytes long, expected 32 bytes as 64 hexadecimal digits/
       ],
       [
         JSON.stringify({ ...good, cluster: { ...good.cluster, replication_factor_min: 3, replication_factor_max: 2 } }),
-        /do not fit together/
+        /replication_factor_min is 3 and cluster\.replication_factor_max is 2, expected both -1/
       ]
     ]
     for (const [content, sentence] of cases) {
@@ -115,7 +115,7 @@ describe('mistakes', () => {
     }
     const { code, said } = await flotilla(['daemon'], { FLOTILLA_PATH: join(folder, 'nowhere') })
     assert.equal(code, 1)
-    assert.match(said, /does not exist; run "flotilla init" first/)
+    assert.match(said, /does not exist, "flotilla init" makes one/)
   })
 
   test('init does not overwrite', async () => {
@@ -123,7 +123,7 @@ describe('mistakes', () => {
     const before = await readFile(join(variables.FLOTILLA_PATH ?? '', 'service.json'), 'utf8')
     const { code, said } = await flotilla(['init'], variables)
     assert.equal(code, 1)
-    assert.match(said, /exists already: --force overwrites it/)
+    assert.match(said, /exists already; --force overwrites it/)
     assert.equal(await readFile(join(variables.FLOTILLA_PATH ?? '', 'service.json'), 'utf8'), before)
   })
 
