@@ -15,7 +15,7 @@ export function becomeFollower(node: Node, term: number, leader: NodeId | null):
 
 /** Asks whether an election could be won, without disturbing anybody's term. */
 export function campaign(node: Node): void {
-  if (node.role === 'leader' || !node.membership.mayLead(node.settings.id)) return
+  if (node.role === 'leader' || !node.membership.mayCampaign(node.settings.id)) return
   enterTerm(node, node.term)
   node.role = 'pre_candidate'
   node.leader = null

@@ -3,6 +3,7 @@
  * Entries up to `committed` are never replaced.
  */
 import { assert } from './assert.ts'
+import { Tail } from './tail.ts'
 import type { Entry, Restored } from './types.ts'
 
 interface Run {
@@ -14,9 +15,7 @@ export class RaftLog {
   /** The entry before the first one kept. */
   readonly truncated: Run
   readonly #runs: Run[]
-  readonly #cacheBytesMax: number
-  #cache: Entry[] = []
-  #cacheBytes = 0
+  readonly #tail: Tail
   #lastIndex: number
   #durable: number
   /** Last entry given out for writing. */
@@ -27,7 +26,7 @@ export class RaftLog {
   constructor(restored: Restored, cacheBytesMax: number) {
     this.truncated = restored.truncated
     this.#runs = [...restored.terms]
-    this.#cacheBytesMax = cacheBytesMax
+    this.#tail = new Tail(cacheBytesMax)
     this.#lastIndex = this.#durable = this.#handed = restored.lastIndex
   }
 
@@ -78,8 +77,7 @@ export class RaftLog {
       assert(entry.term >= this.lastTerm, 'terms never fall')
       if (entry.term !== this.#runs.at(-1)?.term) this.#runs.push({ index: entry.index, term: entry.term })
       this.#lastIndex = entry.index
-      this.#cache.push(entry)
-      this.#cacheBytes += sizeOf(entry)
+      this.#tail.push(entry)
     }
   }
 
@@ -87,10 +85,7 @@ export class RaftLog {
   truncateFrom(index: number, committed: number): void {
     assert(index > committed, 'committed entries are never replaced')
     while (this.#runs.length > 0 && (this.#runs.at(-1)?.index ?? 0) >= index) this.#runs.pop()
-    for (let last = this.#cache.at(-1); last !== undefined && last.index >= index; last = this.#cache.at(-1)) {
-      this.#cache.pop()
-      this.#cacheBytes -= sizeOf(last)
-    }
+    this.#tail.truncateFrom(index)
     this.#lastIndex = index - 1
     this.#handed = Math.min(this.#handed, index - 1)
     this.#durable = Math.min(this.#durable, index - 1)
@@ -100,7 +95,8 @@ export class RaftLog {
 
   /** The entries to write next. */
   handOut(): readonly Entry[] {
-    const entries = this.#handed === this.#lastIndex ? [] : this.#slice(this.#handed + 1, this.#lastIndex)
+    const entries = this.#tail.slice(this.#handed + 1, this.#lastIndex)
+    assert(entries.length === this.#lastIndex - this.#handed, 'entries that are not written yet are in memory')
     this.#handed = this.#writing = this.#lastIndex
     return entries
   }
@@ -109,43 +105,16 @@ export class RaftLog {
   written(): void {
     if (this.#writing !== null) this.#durable = Math.max(this.#durable, this.#writing)
     this.#writing = null
-    this.#evict()
+    this.#tail.evict(this.#durable)
   }
 
   cached(index: number): Entry | undefined {
-    const first = this.#cache[0]
-    return first === undefined ? undefined : this.#cache[index - first.index]
+    return this.#tail.get(index)
   }
 
   /** Recent entries from `index` on, at least one if it is in memory; empty where it must be read from disk. */
   recent(index: number, bytesMax: number): readonly Entry[] {
-    const first = this.#cache[0]
-    if (first === undefined || index < first.index) return []
-    let end = index
-    let bytes = 0
-    for (let entry = this.cached(end); entry !== undefined; entry = this.cached(end)) {
-      bytes += sizeOf(entry)
-      if (bytes > bytesMax && end > index) break
-      end++
-    }
-    return this.#cache.slice(index - first.index, end - first.index)
-  }
-
-  #slice(from: number, to: number): readonly Entry[] {
-    const first = this.#cache[0]
-    assert(first !== undefined && from >= first.index, 'entries that are not written yet are in memory')
-    return this.#cache.slice(from - first.index, to + 1 - first.index)
-  }
-
-  /** Keeps the newest entries within the limit; those that are not durable stay whatever their size. */
-  #evict(): void {
-    let drop = 0
-    for (const entry of this.#cache) {
-      if (this.#cacheBytes <= this.#cacheBytesMax || entry.index > this.#durable) break
-      this.#cacheBytes -= sizeOf(entry)
-      drop++
-    }
-    if (drop > 0) this.#cache = this.#cache.slice(drop)
+    return this.#tail.page(index, bytesMax)
   }
 
   /** Position of the run that `index` belongs to. */
@@ -159,9 +128,4 @@ export class RaftLog {
     }
     return low
   }
-}
-
-/** Bytes an entry counts for in limits: its data and a little for the rest. */
-export function sizeOf(entry: Entry): number {
-  return 32 + (entry.type === 'normal' ? entry.data.length : entry.type === 'configuration' ? 256 * entry.configuration.members.length : 0)
 }

@@ -9,6 +9,7 @@ export class Membership {
   constructor(restored: Restored) {
     assert(restored.configurations.length > 0, 'a log begins with a configuration')
     this.#history = [...restored.configurations]
+    this.commit(restored.hardState.commit)
   }
 
   get current(): Configuration {
@@ -25,11 +26,11 @@ export class Membership {
   }
 
   /**
-   * Whether the node should look for votes: it has one, or the change that takes it away is not committed yet. In the latter case nobody else may be
-   * able to win: the others may lack that very entry (Raft thesis, 4.2.2).
+   * A voter may look for votes, and so may one whose vote was taken away by an entry that is not known to be committed: it may be the only one
+   * that has the entry, and the others would refuse each other for ever (thesis, 4.2.2). Its own vote does not count.
    */
-  mayLead(id: NodeId): boolean {
-    return this.#history.some(({ configuration: { members } }) => members.some(member => member.id === id && member.isVoter))
+  mayCampaign(id: NodeId): boolean {
+    return this.#history.some(({ configuration }) => configuration.members.some(member => member.id === id && member.isVoter))
   }
 
   append(index: number, configuration: Configuration): void {

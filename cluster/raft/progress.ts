@@ -16,11 +16,10 @@ export class Progress {
   isActive: boolean
   /** Highest commit index it was told of. */
   sentCommit = 0
-  /** A probe is unanswered, or entries are being read from disk for it. */
+  /** A probe is unanswered. */
   isWaiting = false
+  /** Entries are being read from disk for it. */
   isFetching = false
-  /** It answers, but lacks entries that were sent: they may be lost, so it is asked where it stands even if there is nothing new to send. */
-  isDoubtful = false
   #inflight: { readonly last: number; readonly bytes: number }[] = []
   #inflightBytes = 0
 
@@ -86,11 +85,10 @@ export class Progress {
     this.#become('snapshot', this.match + 1)
   }
 
-  /** A sign of life: a lost probe is repeated, a full window gets one place (all its answers may have been lost). */
-  resume(limits: { readonly inflightMax: number; readonly inflightBytesMax: number }): void {
+  /** A sign of life: a probe that may be lost is repeated. */
+  resume(): void {
     this.isActive = true
     this.isWaiting = false
-    if (this.state === 'replicate' && this.isPaused(limits)) this.#free()
   }
 
   #free(): void {

@@ -20,6 +20,7 @@ import {
   sendHeartbeats,
   supply
 } from './replication.ts'
+import { sizeOf } from './tail.ts'
 import type {
   Configuration,
   Entry,
@@ -106,8 +107,9 @@ export class Raft implements RaftCore {
     if (message.term === node.term) return true
     // Somebody is behind. An old leader must learn of the new term, a candidate as well; the rest is only late.
     if (isFromLeader(message)) send(node, { type: 'append_reply', to: message.from, term: node.term, index: 0, rejected: false })
-    else if (message.type === 'vote')
+    if (message.type === 'vote') {
       send(node, { type: 'vote_reply', to: message.from, term: node.term, isPreVote: message.isPreVote, rejected: true })
+    }
     return false
   }
 
@@ -115,20 +117,26 @@ export class Raft implements RaftCore {
     const node = this.#node
     switch (message.type) {
       case 'vote':
-        return answerVote(node, message)
+        answerVote(node, message)
+        break
       case 'vote_reply':
-        return countVote(node, message)
+        countVote(node, message)
+        break
       case 'append':
       case 'heartbeat':
         assert(node.role !== 'leader', 'a term has one leader')
         if (node.role !== 'follower') becomeFollower(node, node.term, message.from)
         node.leader = message.from
         node.electionElapsed = 0
-        return message.type === 'append' ? heardAppend(node, message) : heardHeartbeat(node, message)
+        if (message.type === 'append') heardAppend(node, message)
+        else heardHeartbeat(node, message)
+        break
       case 'append_reply':
-        return node.role === 'leader' ? heardAppendReply(node, message) : undefined
+        if (node.role === 'leader') heardAppendReply(node, message)
+        break
       case 'heartbeat_reply':
-        return node.role === 'leader' ? heardHeartbeatReply(node, message) : undefined
+        if (node.role === 'leader') heardHeartbeatReply(node, message)
+        break
     }
   }
 
@@ -136,12 +144,13 @@ export class Raft implements RaftCore {
     return this.#exclusively(() => {
       const node = this.#node
       if (node.role !== 'leader') return { refused: 'not_leader' }
-      // One entry always fits, or an entry larger than the limit could never be proposed.
-      if (node.uncommittedBytes > 0 && node.uncommittedBytes + data.length > node.settings.uncommittedBytesMax)
-        return { refused: 'overloaded' }
       const entry: Entry = { index: node.log.lastIndex + 1, term: node.term, type: 'normal', data }
-      node.uncommitted.push({ index: entry.index, bytes: data.length })
-      node.uncommittedBytes += data.length
+      const bytes = sizeOf(entry)
+      // One entry always fits, or an entry larger than the limit could never be proposed.
+      const isFull = node.uncommittedBytes > 0 && node.uncommittedBytes + bytes > node.settings.uncommittedBytesMax
+      if (isFull) return { refused: 'overloaded' }
+      node.uncommitted.push({ index: entry.index, bytes })
+      node.uncommittedBytes += bytes
       appendOwn(node, entry)
       return { index: entry.index, term: entry.term }
     })

@@ -1,10 +1,10 @@
 /** Replication: appends and heartbeats on both sides, and the rule by which a leader commits (Raft paper, 5.3 and 5.4). */
 import { assert } from './assert.ts'
 import { becomeFollower, syncFollowers } from './election.ts'
-import { sizeOf } from './log.ts'
 import { type Node, send, sendAfterPersist } from './node.ts'
 import type { Progress } from './progress.ts'
 import { agreedIndex } from './quorum.ts'
+import { sizeOf } from './tail.ts'
 import type { Entry, Message } from './types.ts'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -23,8 +23,7 @@ export function replicate(node: Node): void {
 /** @returns whether there may be more to send at once */
 function sendAppend(node: Node, follower: Progress): boolean {
   if (follower.isFetching || follower.isPaused(node.settings)) return false
-  const hasNews =
-    follower.next <= node.log.lastIndex || follower.sentCommit < node.commit || follower.state === 'probe' || follower.isDoubtful
+  const hasNews = follower.next <= node.log.lastIndex || follower.sentCommit < node.commit || follower.state === 'probe'
   if (!hasNews) return false
   if (node.log.termAt(follower.next - 1) === undefined) {
     follower.needSnapshot()
@@ -50,7 +49,6 @@ function sendEntries(node: Node, follower: Progress, entries: readonly Entry[]):
   assert(previousTerm !== undefined, 'the entry before an append has a term')
   send(node, { type: 'append', to: follower.id, term: node.term, previousIndex, previousTerm, entries, commit: node.commit })
   follower.sentCommit = node.commit
-  follower.isDoubtful = false
   const last = entries.at(-1)
   if (last !== undefined)
     follower.sent(
@@ -80,8 +78,10 @@ export function sendHeartbeats(node: Node): void {
 export function heardHeartbeatReply(node: Node, { from }: Of<'heartbeat_reply'>): void {
   const follower = node.followers.get(from)
   if (follower === undefined) return
-  follower.resume(node.settings)
-  follower.isDoubtful = follower.match < node.log.lastIndex
+  follower.resume()
+  // Something is unanswered: it, or its answer, may be lost, and with no new proposals nobody would notice. An empty append behind what was
+  // sent finds out, whether the window is full or not: it is acknowledged, which opens the window, or refused, which starts a probe.
+  if (follower.state === 'replicate' && follower.next > follower.match + 1) sendEntries(node, follower, [])
 }
 
 export function heardAppendReply(node: Node, message: Of<'append_reply'>): void {
