@@ -2,8 +2,8 @@
 import type { Raft } from '../raft/raft.ts'
 import type { Entry } from '../raft/types.ts'
 import type { WriteOp } from '../state/store.ts'
-import type { Operation, StateMachine } from './consensus.ts'
-import { type Sessions, type Stamp, unstamp } from './sessions.ts'
+import type { Applied, Operation, StateMachine } from './consensus.ts'
+import { type Outcome, type Sessions, type Stamp, unstamp } from './sessions.ts'
 import type { LogStorage } from './storage.ts'
 
 /** Entries and bytes applied in one batch: bounds memory and the time a batch takes. */
@@ -15,48 +15,76 @@ export interface Step {
   readonly index: number
   readonly writes: readonly WriteOp[]
   /** Every operation with its outcome, for those who wait. */
-  readonly outcomes: readonly { readonly stamp: Stamp; readonly index: number; readonly result: Uint8Array }[]
-  /** Call it once the writes are stored. */
+  readonly outcomes: readonly { readonly stamp: Stamp; readonly outcome: Outcome }[]
+  /** Call it once the writes are stored. Must be called before the next step. */
   readonly committed: () => void
 }
 
-export class Applier {
-  readonly #parts: { readonly machine: StateMachine; readonly sessions: Sessions; readonly storage: LogStorage; readonly raft: Raft }
+interface Fresh {
+  readonly stamp: Stamp
+  readonly operation: Operation
+}
 
-  constructor(parts: { machine: StateMachine; sessions: Sessions; storage: LogStorage; raft: Raft }) {
+export interface ApplierParts {
+  readonly machine: StateMachine
+  readonly sessions: Sessions
+  readonly storage: LogStorage
+  readonly raft: Pick<Raft, 'cached'>
+}
+
+const nothing = new Uint8Array()
+
+export class Applier {
+  readonly #parts: ApplierParts
+
+  constructor(parts: ApplierParts) {
     this.#parts = parts
   }
 
-  /** What applying entries from `from` up to at most `to` changes. Nothing is stored yet. */
+  /**
+   * What applying entries from `from` up to at most `to` changes. Nothing is stored yet. It applies at least one entry.
+   * @throws Error where the log or an operation cannot be read: the peer cannot go on
+   */
   async step(from: number, to: number): Promise<Step> {
-    const { machine, sessions } = this.#parts
+    const { sessions, storage } = this.#parts
     const entries = await this.#entries(from, Math.min(to, from + entriesMax - 1))
-    const fresh: { stamp: Stamp; operation: Operation }[] = []
-    const repeated: { stamp: Stamp; index: number; result: Uint8Array }[] = []
-    const seen = new Set<string>()
-    for (const entry of entries) {
-      if (entry.type !== 'normal') continue
-      const { stamp, operation } = unstamp(entry.data)
-      const name = `${stamp.origin}/${stamp.sequence}`
-      const known = sessions.known(stamp)
-      // A repetition within this step is answered by the first one, which is applied with it.
-      if (known === undefined && !seen.has(name)) fresh.push({ stamp, operation: { index: entry.index, data: operation } })
-      else if (known) repeated.push({ stamp, index: entry.index, result: known })
-      seen.add(name)
-    }
-    // An empty operation changes nothing: it only has to be applied, which is what a read barrier waits for.
-    const real = fresh.filter(({ operation }) => operation.data.length > 0)
-    const applied = await machine.apply(real.map(({ operation }) => operation))
-    const results = new Map(real.map(({ operation }, position) => [operation.index, applied.results[position] ?? new Uint8Array()]))
-    const outcomes = fresh.map(({ stamp, operation: { index } }) => ({ stamp, index, result: results.get(index) ?? new Uint8Array() }))
-    for (const { stamp, index, result } of outcomes) sessions.record(stamp, index, result)
-    const index = entries.at(-1)?.index ?? from - 1
+    const { fresh, repeated } = this.#admit(entries)
+    const { applied, outcomes } = await this.#apply(fresh)
+    for (const { stamp, outcome } of outcomes) sessions.record(stamp, outcome)
+    const index = from + entries.length - 1
     return {
       index,
-      writes: [...applied.writes, ...sessions.writes(), this.#parts.storage.applied(index)],
+      writes: [...applied.writes, ...sessions.writes(), storage.applied(index)],
       outcomes: [...outcomes, ...repeated],
       committed: applied.committed
     }
+  }
+
+  #admit(entries: readonly Entry[]): { fresh: Fresh[]; repeated: { stamp: Stamp; outcome: Outcome }[] } {
+    const fresh: Fresh[] = []
+    const repeated: { stamp: Stamp; outcome: Outcome }[] = []
+    for (const entry of entries) {
+      if (entry.type !== 'normal') continue
+      const { stamp, operation } = unstamp(entry.data)
+      const admission = this.#parts.sessions.admit(stamp, entry.index)
+      if (admission === 'new') fresh.push({ stamp, operation: { index: entry.index, data: operation } })
+      // Who waits for one that is running is answered with the first.
+      else if (admission !== 'running' && admission !== null) repeated.push({ stamp, outcome: admission })
+    }
+    return { fresh, repeated }
+  }
+
+  async #apply(fresh: readonly Fresh[]): Promise<{ applied: Applied; outcomes: { stamp: Stamp; outcome: Outcome }[] }> {
+    // An empty operation changes nothing: it only has to be applied, which is what a read barrier waits for.
+    const real = fresh.filter(({ operation }) => operation.data.length > 0).map(({ operation }) => operation)
+    const applied = real.length === 0 ? nothingApplied : await this.#parts.machine.apply(real)
+    let next = 0
+    const outcomes = fresh.map(({ stamp, operation: { index, data } }) => {
+      const result = data.length > 0 ? applied.results[next++] : nothing
+      if (result === undefined) throw new Error('the state machine answers every operation')
+      return { stamp, outcome: { index, result } }
+    })
+    return { applied, outcomes }
   }
 
   /** From memory as far as it reaches, else from disk. */
@@ -71,3 +99,5 @@ export class Applier {
     return recent.length > 0 ? recent : storage.read(from, to, bytesMax)
   }
 }
+
+const nothingApplied: Applied = { writes: [], results: [], committed: () => {} }

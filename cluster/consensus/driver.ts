@@ -3,26 +3,28 @@
  * batch, and that is what makes many clients cheap. Log, hard state, state and applied index move in one batch.
  */
 import type { Clock } from '../../src/clock.ts'
-import { ClusterError, messageOf } from '../../src/errors.ts'
+import { ClusterError } from '../../src/errors.ts'
 import type { Abortable } from '../../src/lifetime.ts'
 import type { Log } from '../../src/log.ts'
 import type { PeerId } from '../../src/types.ts'
 import type { Rpc } from '../net/rpc.ts'
 import { Raft } from '../raft/raft.ts'
-import type { Configuration, Fetch, Message, RaftSettings, Refusal } from '../raft/types.ts'
-import type { Store, WriteOp } from '../state/store.ts'
+import type { Configuration, Fetch, Message, NodeId, RaftRole, RaftSettings, RaftStatus, Refusal, Restored } from '../raft/types.ts'
+import type { Store } from '../state/store.ts'
 import { Applier, type Step } from './apply.ts'
-import { decodeMessage, encodeMessage } from './codec.ts'
+import { Commits } from './commits.ts'
 import type { ClusterMember, ConsensusStatus, Proposed, StateMachine } from './consensus.ts'
+import { type Acceptance, Delivery } from './delivery.ts'
 import { fromConfiguration } from './members.ts'
 import { type ProposalLimits, Proposals } from './proposals.ts'
 import { Sessions } from './sessions.ts'
 import type { LogStorage } from './storage.ts'
+import { RaftTransport } from './transport.ts'
 
 export interface DriverParts {
   readonly store: Store
   readonly storage: LogStorage
-  readonly rpc: Pick<Rpc, 'self' | 'send' | 'receive' | 'setMembers' | 'onConnection' | 'isConnected'>
+  readonly rpc: Rpc
   readonly machine: StateMachine
   readonly clock: Clock
   readonly log: Log
@@ -30,21 +32,20 @@ export interface DriverParts {
   readonly random: (below: number) => number
   /** 8 bytes as hexadecimal text, new at every start. */
   readonly origin: string
-  /** Gives proposals to a leader elsewhere; answers how many it took, or throws. */
-  readonly forward: (leader: PeerId, proposals: readonly Uint8Array[]) => Promise<{ accepted: number; refused: Refusal | null }>
-  /** The peer cannot go on: the store failed, or an invariant broke. */
+  /** The peer cannot go on: the store failed, or an invariant broke. Called once. */
   readonly onFatal: (error: unknown) => void
+  /** Another core than the usual one: for a simulation, which looks into it. */
+  readonly createCore?: ((settings: RaftSettings, restored: Restored) => Raft) | undefined
 }
 
 export interface DriverSettings {
   readonly tickMs: number
-  /** A follower looks for votes after this time without its leader, plus a random share of as much again. */
+  /** A follower looks for votes after this time without its leader, plus a random share of as much again. At least three heartbeats. */
   readonly electionMs: number
   readonly heartbeatMs: number
   readonly proposals: ProposalLimits
 }
 
-export const raftChannel = 'raft'
 const limits: Omit<RaftSettings, 'id' | 'electionTicks' | 'heartbeatTicks' | 'random'> = {
   appendBytesMax: 512 << 10,
   inflightMax: 64,
@@ -52,27 +53,31 @@ const limits: Omit<RaftSettings, 'id' | 'electionTicks' | 'heartbeatTicks' | 'ra
   uncommittedBytesMax: 32 << 20,
   cacheBytesMax: 2 << 20
 }
-/** Proposals given to a leader elsewhere in one call. */
-const forwardMax = 512
 /** A follower that lost the connection to its leader waits this long at most before it looks for votes. */
 const hurryMs = 100
+/** Entries looked at for one append that is read from disk. */
+const fetchedMax = 4_096
 
 export class Driver implements AsyncDisposable {
   readonly #parts: DriverParts
   readonly #settings: DriverSettings
   readonly #proposals: Proposals
+  readonly #delivery: Delivery
+  readonly #transport: RaftTransport
   readonly #sessions = new Sessions()
   readonly #subscriptions = new DisposableStack()
-  readonly #commitWaiters: { readonly index: number; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = []
-  #raft!: Raft
+  readonly #stopping = new AbortController()
+  readonly #commits = new Commits()
+  #raft: Raft | undefined
   #applier!: Applier
   #applied = 0
   #isTickDue = false
   #isAwake = false
-  #isForwarding = false
   #round: Promise<void> | undefined
-  #isStopped = false
-  #reign = ''
+  /** Why nothing can be proposed any more. */
+  #end: ClusterError | undefined
+  /** What was last told of. */
+  #reign: { readonly term: number; readonly leader: NodeId | null; readonly role: RaftRole } | undefined
   #followed: Configuration | undefined
   #members: readonly ClusterMember[] = []
   #onStatus: () => void = () => {}
@@ -81,56 +86,184 @@ export class Driver implements AsyncDisposable {
     this.#parts = parts
     this.#settings = settings
     this.#proposals = new Proposals(parts, settings.proposals)
+    this.#transport = new RaftTransport(parts)
+    this.#delivery = new Delivery({
+      ...parts,
+      proposals: this.#proposals,
+      accept: proposals => this.#accept(proposals),
+      wake: () => this.#wake()
+    })
   }
 
-  get raft(): Raft {
-    return this.#raft
-  }
-
-  get applied(): number {
-    return this.#applied
-  }
-
-  /** @param onStatus called after anything in the status may have changed */
+  /** @param onStatus called when anything in the status but the indexes changed */
   async start(onStatus: () => void): Promise<void> {
     const { storage, store, rpc, machine, clock, random } = this.#parts
     const { tickMs, electionMs, heartbeatMs } = this.#settings
     const restored = await storage.load()
     await this.#sessions.load(store)
+    const present = await storage.present()
     const electionTicks = Math.ceil(electionMs / tickMs)
-    this.#raft = new Raft({ id: rpc.self, electionTicks, heartbeatTicks: Math.ceil(heartbeatMs / tickMs), random, ...limits }, restored)
+    const settings: RaftSettings = { id: rpc.self, electionTicks, heartbeatTicks: Math.ceil(heartbeatMs / tickMs), random, ...limits }
+    const raft = this.#parts.createCore?.(settings, restored) ?? new Raft(settings, restored)
     this.#applied = restored.applied
-    this.#applier = new Applier({ machine, sessions: this.#sessions, storage, raft: this.#raft })
+    this.#applier = new Applier({ machine, sessions: this.#sessions, storage, raft })
+    this.#raft = raft
     this.#onStatus = onStatus
-    rpc.setMembers(this.#others(await storage.present()))
+    rpc.setMembers(this.#others(fromConfiguration(present)))
     this.#followMembers()
-    rpc.receive(raftChannel, (from, payload) => this.#receive(from, payload))
+    this.#transport.receive(message => this.#receive(message))
+    this.#delivery.serve()
     this.#subscriptions.use(rpc.onConnection((peer, isUp) => this.#connection(peer, isUp)))
-    this.#subscriptions.use(
-      clock.every(tickMs, () => {
-        // However late the timer is, one tick is credited: a pause is not a silent leader.
-        this.#isTickDue = true
-        this.#wake()
-      })
-    )
+    this.#subscriptions.use(clock.every(tickMs, () => this.#tick()))
     // A cluster of one need not wait for anybody.
-    if (restored.configurations.at(-1)?.configuration.members.filter(({ isVoter }) => isVoter).length === 1) this.#raft.campaign()
+    if (this.#members.filter(({ isVoter }) => isVoter).length === 1) raft.campaign()
     this.#wake()
   }
 
   /** Gets `data` agreed and applied here, wherever the leader is. */
   propose(data: Uint8Array, options: Abortable): Promise<Proposed> {
-    if (this.#isStopped) return Promise.reject(stopped())
+    if (this.#end) return Promise.reject(this.#end)
     const answer = this.#proposals.add(data, options)
     this.#wake()
     return answer
   }
 
-  /** Takes proposals of another peer into this leader's log. They are its to answer. */
-  accept(proposals: readonly Uint8Array[]): { accepted: number; refused: Refusal | null } {
+  /** Appends a configuration on this leader, and returns once it is committed, or why that is not going to be. */
+  async change(next: Configuration, { signal }: Abortable): Promise<Refusal | null> {
+    if (this.#end) return 'not_leader'
+    const raft = this.#core
+    const outcome = this.#guard(() => raft.proposeConfiguration(next))
+    if ('refused' in outcome) return outcome.refused
+    const { index, term } = outcome
+    this.#wake()
+    await this.#commits.wait(index, { signal })
+    return raft.termAt(index) === term ? null : 'not_leader'
+  }
+
+  /** As the core sees it. Before `start` there is no cluster to speak of. */
+  get core(): RaftStatus {
+    return this.#core.status()
+  }
+
+  status(): Omit<ConsensusStatus, 'clusterId' | 'isReady'> {
+    if (this.#raft === undefined) {
+      return { role: 'learner', term: 0, leader: null, commit: 0, applied: 0, members: [], behind: new Map() }
+    }
+    const { role, term, leader, commit, followers } = this.#raft.status()
+    const isVoter = this.#members.some(({ id, isVoter }) => id === this.#parts.rpc.self && isVoter)
+    return {
+      role: role === 'pre_candidate' ? 'candidate' : role === 'follower' && !isVoter ? 'learner' : role,
+      term,
+      leader: leader as PeerId | null,
+      commit,
+      applied: this.#applied,
+      members: this.#members,
+      behind: new Map(followers.map(({ id, match }) => [id as PeerId, Math.max(0, commit - match)]))
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop(new ClusterError({ code: 'not_ready' }, 'this peer is stopping: ask another one'))
+    await this.#round
+  }
+
+  // ---- the loop ----
+
+  #tick(): void {
+    // However late the timer is, one tick is credited: a pause is not a silent leader.
+    this.#isTickDue = true
+    this.#wake()
+  }
+
+  #wake(): void {
+    if (this.#isAwake || this.#end || this.#raft === undefined) return
+    this.#isAwake = true
+    // After the events of this turn of the event loop: messages that came together are handled together, and before the tick.
+    setImmediate(() => {
+      this.#isAwake = false
+      if (!this.#end) this.#tryOrStop(() => this.#turn())
+    })
+  }
+
+  #turn(): void {
+    const raft = this.#core
+    if (this.#isTickDue) {
+      this.#isTickDue = false
+      raft.tick()
+      this.#proposals.expire(() => this.#noLeader())
+    }
+    this.#watchReign()
+    if (this.#commits.isAwaited) this.#commits.settle({ commit: raft.commit, isLeader: raft.role === 'leader' }, () => this.#noLeader())
+    if (raft.leader !== null) this.#delivery.deliver(raft.leader as PeerId)
+    this.#send(raft.outgoing())
+    if (this.#round === undefined && (raft.hasReady() || this.#applied < raft.commit)) this.#round = this.#runRound()
+  }
+
+  /** Never rejects. */
+  async #runRound(): Promise<void> {
+    try {
+      await this.#write()
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.#round = undefined
+    this.#wake()
+  }
+
+  /** One batch: what the core wants kept, and what it allows to be applied. */
+  async #write(): Promise<void> {
+    const raft = this.#core
+    const ready = raft.ready()
+    this.#send(ready.messages)
+    for (const fetch of ready.fetches) void this.#fetch(fetch)
+    const writes = this.#parts.storage.writesFor(ready)
+    const step = ready.commit > this.#applied ? await this.#applier.step(this.#applied + 1, ready.commit) : undefined
+    if (step) writes.push(...step.writes)
+    if (writes.length > 0) await this.#parts.store.write(writes, { sync: ready.mustSync })
+    if (this.#end) return
+    raft.advance()
+    this.#send(ready.afterPersist)
+    if (step) this.#finish(step)
+    this.#followMembers()
+  }
+
+  #finish({ index, outcomes, committed }: Step): void {
+    this.#applied = index
+    this.#core.applied(index)
+    committed()
+    for (const { stamp, outcome } of outcomes) this.#proposals.answer(stamp, outcome)
+  }
+
+  /** Reads old entries for a follower. Never rejects. */
+  async #fetch({ to, index, bytesMax }: Fetch): Promise<void> {
+    try {
+      const entries = await this.#parts.storage.read(index, index + fetchedMax - 1, bytesMax)
+      if (this.#end) return
+      this.#core.supply(to, entries)
+      this.#wake()
+    } catch (error) {
+      // A leader that was deposed meanwhile may have dropped them; one that leads must have them.
+      if (!this.#end && this.#core.role === 'leader') this.#fail(error)
+    }
+  }
+
+  #receive(message: Message): void {
+    if (this.#end) return
+    this.#tryOrStop(() => this.#core.step(message))
+    this.#wake()
+  }
+
+  #send(messages: readonly Message[]): void {
+    for (const missed of this.#transport.send(messages)) this.#core.unreachable(missed)
+  }
+
+  /** Appends proposals, of this peer or of another one, while this peer leads. */
+  #accept(proposals: readonly Uint8Array[]): Acceptance {
+    if (this.#end) return { accepted: 0, refused: 'not_leader' }
+    const raft = this.#core
     let accepted = 0
     for (const data of proposals) {
-      const outcome = this.#raft.propose(data)
+      const outcome = this.#guard(() => raft.propose(data))
       if ('refused' in outcome) return { accepted, refused: outcome.refused }
       accepted++
     }
@@ -138,245 +271,89 @@ export class Driver implements AsyncDisposable {
     return { accepted, refused: null }
   }
 
-  /** Appends a configuration on this leader, and returns once it is committed. */
-  async change(next: Configuration, { signal }: Abortable): Promise<Refusal | null> {
-    const outcome = this.#raft.proposeConfiguration(next)
-    if ('refused' in outcome) return outcome.refused
-    const { index, term } = outcome
-    this.#wake()
-    await this.#committed(index, { signal })
-    return this.#raft.termAt(index) === term ? null : 'not_leader'
-  }
-
-  status(): Omit<ConsensusStatus, 'clusterId' | 'isReady'> {
-    const { role, term, leader, commit, followers } = this.#raft.status()
-    const members = this.#members
-    const isVoter = members.some(({ id, isVoter }) => id === this.#parts.rpc.self && isVoter)
-    return {
-      role: role === 'pre_candidate' ? 'candidate' : role === 'follower' && !isVoter ? 'learner' : role,
-      term,
-      leader: leader as PeerId | null,
-      commit,
-      applied: this.#applied,
-      members,
-      behind: new Map(followers.map(({ id, match }) => [id as PeerId, Math.max(0, commit - match)]))
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop(stopped())
-    await this.#round
-  }
-
-  // ---- the loop ----
-
-  #wake(): void {
-    if (this.#isAwake || this.#isStopped) return
-    this.#isAwake = true
-    // After the events of this turn of the event loop: messages that came together are handled together.
-    setImmediate(() => {
-      this.#isAwake = false
-      this.#guard(() => this.#turn())
-    })
-  }
-
-  #turn(): void {
-    if (this.#isStopped) return
-    if (this.#isTickDue) {
-      this.#isTickDue = false
-      this.#raft.tick()
-      this.#proposals.expire(() => this.#noLeader())
-      this.#propose()
-    }
-    this.#watchReign()
-    this.#propose()
-    this.#send(this.#raft.outgoing())
-    if (this.#round === undefined && (this.#raft.hasReady() || this.#applied < this.#raft.commit)) {
-      this.#round = this.#work()
-        .catch(error => this.#fail(error))
-        .finally(() => {
-          this.#round = undefined
-          this.#wake()
-        })
-    }
-  }
-
-  /** One batch: what the core wants kept, and what it allows to be applied. */
-  async #work(): Promise<void> {
-    const ready = this.#raft.ready()
-    this.#send(ready.messages)
-    for (const fetch of ready.fetches) void this.#fetch(fetch).catch(error => this.#fail(error))
-    const writes: WriteOp[] = this.#parts.storage.writesFor(ready)
-    const step: Step | undefined = ready.commit > this.#applied ? await this.#applier.step(this.#applied + 1, ready.commit) : undefined
-    if (step) writes.push(...step.writes)
-    if (writes.length > 0) await this.#parts.store.write(writes, { sync: ready.mustSync })
-    if (this.#isStopped) return
-    this.#raft.advance()
-    this.#send(ready.afterPersist)
-    if (step) this.#finish(step)
-    this.#settleCommitted()
-    this.#followMembers()
-    this.#watchReign()
-  }
-
-  #finish({ index, outcomes, committed }: Step): void {
-    this.#applied = index
-    this.#raft.applied(index)
-    committed()
-    for (const { stamp, index, result } of outcomes) this.#proposals.answer(stamp, { index, result })
-  }
-
-  async #fetch({ to, index, bytesMax }: Fetch): Promise<void> {
-    // What is being written now is in memory: a fetch asks for older entries only.
-    const entries = await this.#parts.storage.read(index, index + 4_095, bytesMax)
-    if (this.#isStopped) return
-    this.#raft.supply(to, entries)
-    this.#wake()
-  }
-
-  #receive(from: PeerId, payload: Uint8Array): void {
-    if (this.#isStopped) return
-    let message: Message
-    try {
-      message = decodeMessage(payload, { from, to: this.#parts.rpc.self })
-    } catch (error) {
-      this.#parts.log.warn({ peer: from, reason: messageOf(error) }, 'raft message refused')
-      return
-    }
-    this.#guard(() => this.#raft.step(message))
-    this.#wake()
-  }
-
-  #send(messages: readonly Message[]): void {
-    for (const message of messages) {
-      const wasTaken = this.#parts.rpc.send(message.to as PeerId, raftChannel, encodeMessage(message))
-      if (!wasTaken && message.type === 'append') this.#raft.unreachable(message.to)
-    }
-  }
-
-  // ---- proposals ----
-
-  /** Gives waiting proposals to the leader: into the own log, or in one call to the peer that leads. */
-  #propose(): void {
-    const { leader, role } = this.#raft
-    if (leader === null) return
-    if (role === 'leader') {
-      const unsent = this.#proposals.takeUnsent(Number.POSITIVE_INFINITY)
-      // Nothing to accept must not wake the loop: a leader would turn without end.
-      if (unsent.length === 0) return
-      const { accepted } = this.accept(unsent.map(({ data }) => data))
-      this.#proposals.putBack(
-        unsent.slice(accepted).map(({ sequence }) => sequence),
-        { isKnownLost: false }
-      )
-    } else if (!this.#isForwarding) {
-      const unsent = this.#proposals.takeUnsent(forwardMax)
-      if (unsent.length > 0) void this.#forward(leader as PeerId, unsent)
-    }
-  }
-
-  async #forward(leader: PeerId, proposals: readonly { readonly sequence: number; readonly data: Uint8Array }[]): Promise<void> {
-    this.#isForwarding = true
-    try {
-      const { accepted } = await this.#parts.forward(
-        leader,
-        proposals.map(({ data }) => data)
-      )
-      this.#proposals.putBack(
-        proposals.slice(accepted).map(({ sequence }) => sequence),
-        { isKnownLost: true }
-      )
-      if (accepted < proposals.length) await this.#pause()
-    } catch (error) {
-      this.#parts.log.debug({ leader, reason: messageOf(error) }, 'proposals not forwarded')
-      // They may have arrived all the same: the sessions make sending them again harmless.
-      await this.#pause()
-      this.#proposals.putBack(
-        proposals.map(({ sequence }) => sequence),
-        { isKnownLost: false }
-      )
-    } finally {
-      this.#isForwarding = false
-      this.#wake()
-    }
-  }
-
-  #pause(): Promise<void> {
-    return this.#parts.clock.sleep(20)
-  }
-
   /** A new leader or term: what was given to the old one may be lost. */
   #watchReign(): void {
-    const { leader, term, role } = this.#raft
-    const reign = `${term}/${leader}/${role}`
-    if (reign === this.#reign) return
-    this.#reign = reign
-    if (leader !== null) this.#proposals.resendAll()
+    const { term, leader, role } = this.#core
+    const known = this.#reign
+    if (known?.term === term && known.leader === leader && known.role === role) return
+    this.#reign = { term, leader, role }
+    if (known?.term !== term || known.leader !== leader) this.#delivery.newReign()
     this.#onStatus()
   }
 
   #noLeader(): ClusterError {
-    const voters = fromConfiguration(this.#raft.status().configuration).filter(({ isVoter }) => isVoter)
     const { rpc } = this.#parts
+    const voters = this.#members.filter(({ isVoter }) => isVoter)
     const missing = voters.filter(({ id }) => id !== rpc.self && !rpc.isConnected(id)).map(({ name, id }) => name || id)
     const reached = voters.length - missing.length
     const names = missing.length === 0 ? '' : `, not reached: ${missing.join(', ')}`
-    return new ClusterError(
-      { code: 'no_leader', voters: voters.length, reached },
-      `no leader: ${reached} of ${voters.length} voters are reached${names}`
-    )
+    const message = `no leader: ${reached} of ${voters.length} voters are reached${names}`
+    return new ClusterError({ code: 'no_leader', voters: voters.length, reached }, message)
   }
 
   // ---- members and connections ----
 
   #followMembers(): void {
-    const { configuration } = this.#raft
+    const { configuration } = this.#core
     if (configuration === this.#followed) return
     this.#followed = configuration
     this.#members = fromConfiguration(configuration)
-    this.#onStatus()
     // A newcomer's log begins with the founders; until its own entry arrives it knows more members from its welcome, so none is dropped here.
-    if (configuration.members.some(({ id }) => id === this.#parts.rpc.self)) this.#parts.rpc.setMembers(this.#others(configuration))
+    if (this.#members.some(({ id }) => id === this.#parts.rpc.self)) this.#parts.rpc.setMembers(this.#others(this.#members))
+    this.#onStatus()
   }
 
-  #others(configuration: Configuration): ClusterMember[] {
-    return fromConfiguration(configuration).filter(({ id }) => id !== this.#parts.rpc.self)
+  #others(members: readonly ClusterMember[]): ClusterMember[] {
+    return members.filter(({ id }) => id !== this.#parts.rpc.self)
   }
 
   #connection(peer: PeerId, isUp: boolean): void {
-    if (this.#isStopped) return
-    const { leader, role } = this.#raft
-    if (isUp || leader !== peer || role === 'leader') return
-    this.#raft.forgetLeader()
+    const { leader, role } = this.#core
+    if (this.#end || isUp || leader !== peer || role === 'leader') return
+    this.#core.forgetLeader()
     this.#watchReign()
-    // Not all at once; and if the leader is alive, it is heard again or the others refuse.
-    void this.#parts.clock.sleep(10 + this.#parts.random(hurryMs)).then(() => {
-      if (this.#isStopped || this.#raft.leader !== null) return
-      this.#guard(() => this.#raft.campaign())
+    void this.#hurry(peer)
+  }
+
+  /**
+   * The connection to the leader broke: looks for votes before the election timeout is over. Not all at once; and if the leader is alive, it is
+   * heard again, or the others refuse. Repeated, for the others may notice the loss later than this peer. Never rejects.
+   */
+  async #hurry(lost: PeerId): Promise<void> {
+    const { clock, random, rpc } = this.#parts
+    let candidacy = 0
+    for (let leftMs = this.#settings.electionMs; leftMs > 0; ) {
+      const waitMs = 10 + random(hurryMs)
+      leftMs -= waitMs
+      await clock.sleep(waitMs, { signal: this.#stopping.signal }).catch(() => {})
+      if (this.#end) return
+      const { leader, role, term } = this.#core
+      if (leader !== null || rpc.isConnected(lost)) return
+      // A candidate of this very moment gets time for its votes.
+      if (role !== 'candidate' || candidacy === term) this.#tryOrStop(() => this.#core.campaign())
+      candidacy = role === 'candidate' ? term : 0
       this.#wake()
-    })
-  }
-
-  #committed(index: number, { signal }: Abortable): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#commitWaiters.push({ index, resolve, reject })
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
-    return promise
-  }
-
-  #settleCommitted(): void {
-    if (this.#commitWaiters.length === 0) return
-    const { commit, role } = this.#raft
-    for (const waiter of this.#commitWaiters.splice(0)) {
-      if (waiter.index <= commit) waiter.resolve()
-      else if (role !== 'leader') waiter.reject(this.#noLeader())
-      else this.#commitWaiters.push(waiter)
     }
   }
 
   // ---- the end ----
 
-  #guard(work: () => void): void {
+  get #core(): Raft {
+    if (this.#raft === undefined) throw new ClusterError({ code: 'not_ready' }, 'this peer is starting')
+    return this.#raft
+  }
+
+  /** Where the core throws, an invariant is broken: it is not asked again. */
+  #guard<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+  }
+
+  #tryOrStop(work: () => void): void {
     try {
       work()
     } catch (error) {
@@ -385,20 +362,19 @@ export class Driver implements AsyncDisposable {
   }
 
   #fail(error: unknown): void {
-    if (this.#isStopped) return
-    this.#stop(error)
+    if (this.#end) return
+    const fault = error instanceof ClusterError ? error : undefined
+    this.#stop(fault ?? new ClusterError({ code: 'storage_failed' }, 'this peer had to stop: ask another one', { cause: error }))
     this.#parts.onFatal(error)
   }
 
-  #stop(error: unknown): void {
-    if (this.#isStopped) return
-    this.#isStopped = true
+  #stop(end: ClusterError): void {
+    if (this.#end) return
+    this.#end = end
+    this.#stopping.abort(end)
     this.#subscriptions.dispose()
-    this.#proposals.rejectAll(error instanceof ClusterError ? error : stopped())
-    for (const { reject } of this.#commitWaiters.splice(0)) reject(stopped())
+    this.#delivery.newReign()
+    this.#proposals.rejectAll(end)
+    this.#commits.rejectAll(end)
   }
-}
-
-function stopped(): ClusterError {
-  return new ClusterError({ code: 'outcome_unknown' }, 'this peer is stopping: ask another one')
 }

@@ -1,17 +1,25 @@
-/** Members as the rooms above know them, to and from the opaque context that the core carries. Founding, joining and promotion on the wire. */
+/** Members as the rooms above know them, to and from the opaque context that the core carries; what founding and joining say on the wire. */
 import { decode, encode } from 'cborg'
 import { z } from 'zod'
 import { parseMultiaddr, parsePeerId } from '../../src/codec.ts'
+import { ClusterError, messageOf } from '../../src/errors.ts'
 import type { Configuration, Member } from '../raft/types.ts'
 import { decodeConfiguration, encodeConfiguration } from './codec.ts'
 import type { ClusterMember } from './consensus.ts'
 
 const context = z.tuple([z.string(), z.array(z.string())])
 const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
-const memberShape = z.tuple([z.string(), z.string(), z.array(z.string()).max(64)])
+const requestShape = z.tuple([z.int().nonnegative(), z.string(), z.string().max(256), z.array(z.string().max(512)).max(64)])
 const welcomeShape = z.tuple([z.string(), bytes, bytes])
 
 export type Newcomer = Omit<ClusterMember, 'isVoter'>
+
+/** What is asked about a member, on its way to the leader. */
+export interface MemberRequest {
+  /** From member to member so far. */
+  readonly hops: number
+  readonly member: Newcomer
+}
 
 /** What a newcomer gets: the cluster's id, the configuration the log begins with, and the present one, to dial its members. */
 export interface Welcome {
@@ -47,20 +55,34 @@ export function withVoter(configuration: Configuration, id: string): Configurati
   return learner && { members: [...configuration.members.filter(member => member !== learner), { ...learner, isVoter: true }] }
 }
 
-export function encodeNewcomer({ id, name, addresses }: Newcomer): Uint8Array {
-  return encode([id, name, [...addresses]])
+export function encodeRequest({ hops, member: { id, name, addresses } }: MemberRequest): Uint8Array {
+  return encode([hops, id, name, [...addresses]])
 }
 
-export function decodeNewcomer(payload: Uint8Array): Newcomer {
-  const [id, name, addresses] = memberShape.parse(decode(payload))
-  return { id: parsePeerId(id), name, addresses: addresses.map(parseMultiaddr) }
+/** @throws ClusterError `invalid` */
+export function decodeRequest(payload: Uint8Array): MemberRequest {
+  return orInvalid('a request of a member', () => {
+    const [hops, id, name, addresses] = requestShape.parse(decode(payload))
+    return { hops, member: { id: parsePeerId(id), name, addresses: addresses.map(parseMultiaddr) } }
+  })
 }
 
 export function encodeWelcome({ clusterId, founding, present }: Welcome): Uint8Array {
   return encode([clusterId, encodeConfiguration(founding), encodeConfiguration(present)])
 }
 
+/** @throws ClusterError `invalid` */
 export function decodeWelcome(payload: Uint8Array): Welcome {
-  const [clusterId, founding, present] = welcomeShape.parse(decode(payload))
-  return { clusterId, founding: decodeConfiguration(founding), present: decodeConfiguration(present) }
+  return orInvalid('a welcome', () => {
+    const [clusterId, founding, present] = welcomeShape.parse(decode(payload))
+    return { clusterId, founding: decodeConfiguration(founding), present: decodeConfiguration(present) }
+  })
+}
+
+function orInvalid<T>(what: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw new ClusterError({ code: 'invalid' }, `not ${what}: ${messageOf(error)}`, { cause: error })
+  }
 }

@@ -1,6 +1,6 @@
 /**
- * The proposals of this peer that are not answered yet. A proposal is answered when this peer has applied it; until then it is sent again to
- * whoever leads, which is safe because the sessions apply it once.
+ * The proposals of this peer that are not answered yet. A proposal is answered when this peer has applied it; until then it is given again to
+ * every new leader, which is safe because the sessions apply it once.
  */
 import type { Clock } from '../../src/clock.ts'
 import { ClusterError } from '../../src/errors.ts'
@@ -14,20 +14,24 @@ export interface ProposalLimits {
   readonly bytesMax: number
 }
 
-interface Waiting {
+export interface Unsent {
   readonly sequence: number
+  /** Stamped. */
   readonly data: Uint8Array
-  readonly sinceMs: number
-  /** Given to a leader at least once, so it may be in a log. */
-  wasHanded: boolean
-  /** Not to be sent again before this peer learns of another leader, or `resendMs` are over. */
-  handedMs: number
-  readonly resolve: (proposed: Proposed) => void
-  readonly reject: (error: unknown) => void
 }
 
-/** A proposal that was accepted and then forgotten by everybody is sent again after this time. */
-const resendMs = 2_000
+interface Waiting extends Unsent {
+  readonly sinceMs: number
+  /** The first handing-over that was not refused: since then it may be in a log. 0 for none. */
+  handing: number
+  readonly resolve: (proposed: Proposed) => void
+  readonly reject: (error: unknown) => void
+  readonly signal: AbortSignal | undefined
+  readonly abort: () => void
+}
+
+/** The newest may be this far ahead of the oldest that waits: what the sessions of all peers have to remember. */
+const windowMax = 16_384
 
 export class Proposals {
   readonly #origin: string
@@ -35,76 +39,92 @@ export class Proposals {
   readonly #limits: ProposalLimits
   /** In the order of their numbers, which is the order of their age. */
   readonly #waiting = new Map<number, Waiting>()
+  /** Those that no leader of now has, oldest first; what is answered meanwhile stays in here until it is come across. */
+  #unsent: number[] = []
   #next = 1
   #bytes = 0
+  #handings = 0
 
-  constructor({ origin, clock }: { origin: string; clock: Clock }, limits: ProposalLimits) {
+  constructor({ origin, clock }: { readonly origin: string; readonly clock: Clock }, limits: ProposalLimits) {
     this.#origin = origin
     this.#clock = clock
     this.#limits = limits
   }
 
-  /** @throws ClusterError `overloaded` */
+  /** Rejects with ClusterError `overloaded`, `outcome_unknown`, or what `expire` or `rejectAll` were given; with `signal.reason` on abort. */
   add(operation: Uint8Array, { signal }: Abortable): Promise<Proposed> {
-    signal?.throwIfAborted()
-    if (this.#waiting.size >= this.#limits.countMax || this.#bytes + operation.length > this.#limits.bytesMax) throw overloaded()
-    const sequence = this.#next++
-    const answeredBelow = this.#waiting.keys().next().value ?? sequence
-    const data = stamp({ origin: this.#origin, sequence, answeredBelow }, operation)
+    if (signal?.aborted) return Promise.reject(signal.reason)
+    const sequence = this.#next
+    const oldest = this.#waiting.keys().next().value ?? sequence
+    const isFull = this.#waiting.size >= this.#limits.countMax || sequence - oldest >= windowMax
+    // One proposal fits whatever its size, or it never would.
+    if (isFull || (this.#bytes > 0 && this.#bytes + operation.length > this.#limits.bytesMax)) return Promise.reject(overloaded())
+    this.#next++
+    const data = stamp({ origin: this.#origin, sequence, answeredBelow: oldest }, operation)
     const { promise, resolve, reject } = Promise.withResolvers<Proposed>()
     const abort = () => this.#take(sequence)?.reject(signal?.reason)
-    signal?.addEventListener('abort', abort, { once: true })
-    const settled = () => signal?.removeEventListener('abort', abort)
-    this.#waiting.set(sequence, {
-      sequence,
-      data,
-      sinceMs: this.#clock.monotonicMs(),
-      wasHanded: false,
-      handedMs: Number.NEGATIVE_INFINITY,
-      resolve: proposed => {
-        settled()
-        resolve(proposed)
-      },
-      reject: error => {
-        settled()
-        reject(error)
-      }
-    })
+    this.#waiting.set(sequence, { sequence, data, sinceMs: this.#clock.monotonicMs(), handing: 0, resolve, reject, signal, abort })
     this.#bytes += data.length
+    this.#unsent.push(sequence)
+    // Without a leader nobody comes across those that were aborted.
+    if (this.#unsent.length > 2 * this.#limits.countMax) this.#unsent = this.#unsent.filter(sequence => this.#waiting.has(sequence))
+    signal?.addEventListener('abort', abort, { once: true })
     return promise
   }
 
-  /** What has to be given to the leader now, oldest first; counts as handed from here on. */
-  takeUnsent(countMax: number): readonly { readonly sequence: number; readonly data: Uint8Array }[] {
-    const nowMs = this.#clock.monotonicMs()
-    const unsent: Waiting[] = []
-    for (const waiting of this.#waiting.values()) {
-      if (unsent.length >= countMax) break
-      if (nowMs - waiting.handedMs >= resendMs) unsent.push(waiting)
-    }
-    for (const waiting of unsent) {
-      waiting.handedMs = nowMs
-      waiting.wasHanded = true
-    }
-    return unsent
+  get hasUnsent(): boolean {
+    return this.#unsent.length > 0
   }
 
-  /** They reached nobody, or a peer that does not lead. `isKnownLost`: they are in no log. */
-  putBack(sequences: readonly number[], { isKnownLost }: { isKnownLost: boolean }): void {
-    for (const sequence of sequences) {
+  /** What a leader has to be given, oldest first, at least one if there is any. Each goes back by `refused` unless the leader took it. */
+  takeUnsent({ countMax, bytesMax }: { readonly countMax: number; readonly bytesMax: number }): readonly Unsent[] {
+    const taken: Waiting[] = []
+    let bytes = 0
+    let seen = 0
+    for (const sequence of this.#unsent) {
       const waiting = this.#waiting.get(sequence)
-      if (waiting === undefined) continue
-      waiting.handedMs = Number.NEGATIVE_INFINITY
-      if (isKnownLost) waiting.wasHanded = false
+      if (waiting !== undefined) {
+        bytes += waiting.data.length
+        if (taken.length > 0 && (taken.length >= countMax || bytes > bytesMax)) break
+        taken.push(waiting)
+      }
+      seen++
     }
+    this.#unsent.splice(0, seen)
+    return taken
+  }
+
+  /** They are being given to a leader. From now on nobody can say that they are in no log, unless that leader has `refused` them. */
+  handed(proposals: readonly Unsent[]): number {
+    const handing = ++this.#handings
+    for (const { sequence } of proposals) {
+      const waiting = this.#waiting.get(sequence)
+      if (waiting?.handing === 0) waiting.handing = handing
+    }
+    return handing
+  }
+
+  /** The leader did not take these of that handing-over. */
+  refused(handing: number, proposals: readonly Unsent[]): void {
+    for (const { sequence } of proposals) {
+      const waiting = this.#waiting.get(sequence)
+      // An earlier leader may have it all the same.
+      if (waiting?.handing === handing) waiting.handing = 0
+    }
+    this.giveBack(proposals)
+  }
+
+  /** They have to be given to a leader again. */
+  giveBack(proposals: readonly Unsent[]): void {
+    if (proposals.length > 0) this.#unsent = merged(this.#unsent, proposals)
   }
 
   /** Another leader: whatever is not applied may be lost with the old one. */
   resendAll(): void {
-    for (const waiting of this.#waiting.values()) waiting.handedMs = Number.NEGATIVE_INFINITY
+    this.#unsent = [...this.#waiting.keys()]
   }
 
-  /** This peer applied a proposal of its own. */
+  /** An operation was applied; if it is ours, who proposed it gets the answer. */
   answer({ origin, sequence }: Stamp, proposed: Proposed): void {
     if (origin === this.#origin) this.#take(sequence)?.resolve(proposed)
   }
@@ -112,32 +132,37 @@ export class Proposals {
   /** Gives up on those that are too old. */
   expire(noLeader: () => ClusterError): void {
     const nowMs = this.#clock.monotonicMs()
-    for (const waiting of this.#waiting.values()) {
-      if (nowMs - waiting.sinceMs < this.#limits.timeoutMs) return
-      this.#take(waiting.sequence)?.reject(waiting.wasHanded ? unknown() : noLeader())
+    for (const { sinceMs, sequence, handing } of this.#waiting.values()) {
+      if (nowMs - sinceMs < this.#limits.timeoutMs) return
+      this.#take(sequence)?.reject(handing > 0 ? unknown() : noLeader())
     }
   }
 
-  /** The peer stops: nobody will answer. */
-  rejectAll(error: unknown): void {
-    for (const sequence of [...this.#waiting.keys()]) this.#take(sequence)?.reject(error)
+  /** The peer stops: those that are in no log fail with `error`, of the others nobody will learn here. */
+  rejectAll(error: ClusterError): void {
+    for (const { sequence, handing } of [...this.#waiting.values()]) this.#take(sequence)?.reject(handing > 0 ? unknown(error) : error)
+    this.#unsent = []
   }
 
   #take(sequence: number): Waiting | undefined {
     const waiting = this.#waiting.get(sequence)
     this.#waiting.delete(sequence)
     this.#bytes -= waiting?.data.length ?? 0
+    waiting?.signal?.removeEventListener('abort', waiting.abort)
     return waiting
   }
 }
 
-export function overloaded(): ClusterError {
+/** Both are ascending; what is in both, for a new leader came in between, is in the result once. */
+function merged(unsent: readonly number[], proposals: readonly Unsent[]): number[] {
+  return [...new Set([...proposals.map(({ sequence }) => sequence), ...unsent])].sort((a, b) => a - b)
+}
+
+function overloaded(): ClusterError {
   return new ClusterError({ code: 'overloaded', retryAfterMs: 1_000 }, 'too many changes wait to be agreed: ask again in a second')
 }
 
-function unknown(): ClusterError {
-  return new ClusterError(
-    { code: 'outcome_unknown' },
-    'the change was handed to a leader, but nobody confirmed it in time: it may still happen, and it is safe to ask again'
-  )
+function unknown(cause?: unknown): ClusterError {
+  const message = 'the change was handed to a leader, but nobody confirmed it in time: it may still happen, and it is safe to ask again'
+  return new ClusterError({ code: 'outcome_unknown' }, message, { cause })
 }

@@ -1,7 +1,10 @@
 /**
  * Log, hard state and configurations as rows of the store, and the checks on what is found at start. What does not fit is refused with a
  * sentence, never repaired: a hole in the log may be an acknowledged write.
+ *
+ * A start reads a row for every change of term and of members, and the last entries; its time does not grow with the log.
  */
+import { crc32 } from 'node:zlib'
 import { decode, encode } from 'cborg'
 import { z } from 'zod'
 import { ClusterError, messageOf } from '../../src/errors.ts'
@@ -17,8 +20,10 @@ export interface Identity {
   readonly nodeId: PeerId
 }
 
+/** A folder of another format is refused. */
 const formatVersion = 1
 const log = 'l/'
+/** First index of a run of equal terms. */
 const terms = 't/'
 const configurations = 'g/'
 const identityKey = key('m/id')
@@ -28,59 +33,78 @@ const readyKey = key('m/ready')
 const presentKey = key('m/present')
 
 const identity = z.object({ format: z.number(), clusterId: z.string(), nodeId: z.string() })
-const hardState = z.tuple([z.number(), z.string().nullable(), z.number()])
+const index = z.int().nonnegative()
+const hardState = z.tuple([index, z.string().nullable(), index])
+const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
 
-/** Entries whose checksums are verified at start, counted from the end; the others are verified when they are read. */
+/** Entries verified at start, counted from the end; the others are verified when they are read. */
 const verifiedAtStart = 1_000
+
+interface Run {
+  readonly index: number
+  readonly term: number
+}
 
 export class LogStorage {
   readonly #store: Store
   #lastIndex = 0
-  /** First index of every run of equal terms, as on disk. */
-  #runs: { readonly index: number; readonly term: number }[] = []
+  /** As on disk. */
+  #runs: Run[] = []
 
   constructor(store: Store) {
     this.#store = store
   }
 
+  /** `undefined` for an empty folder. @throws ClusterError `cannot_start` */
   async identity(): Promise<Identity | undefined> {
-    const value = await this.#store.get(identityKey)
-    if (value === undefined) return undefined
-    const found = identity.parse(decode(value))
-    if (found.format !== formatVersion) {
-      throw cannotStart(
-        `the data folder has format ${found.format}, this version of flotilla knows format ${formatVersion}: start it with the version that wrote it`
-      )
-    }
-    return { clusterId: found.clusterId, nodeId: found.nodeId as PeerId }
+    return this.#orRefuse(async () => {
+      const value = await this.#store.get(identityKey)
+      if (value === undefined) return undefined
+      const { format, clusterId, nodeId } = identity.parse(unseal(value))
+      if (format !== formatVersion) {
+        const way = 'start it with the version that wrote it'
+        throw cannotStart(`the data folder has format ${format}, this version of flotilla knows format ${formatVersion}: ${way}`)
+      }
+      return { clusterId, nodeId: nodeId as PeerId }
+    })
   }
 
-  /** The first rows of a folder: to whom it belongs and the configuration the log begins with. */
+  /**
+   * The first rows of a folder, durable when it returns: to whom it belongs and the configuration the log begins with.
+   *
+   * @param options.present the members now, where the log has grown since: whom a newcomer dials until it has read that far
+   * @param options.isReady there is no state to catch up with
+   */
   async found(
     { clusterId, nodeId }: Identity,
-    configuration: Configuration,
-    { isReady, present }: { isReady: boolean; present: Configuration }
+    founding: Configuration,
+    { isReady, present }: { readonly isReady: boolean; readonly present: Configuration }
   ): Promise<void> {
     const writes: WriteOp[] = [
-      { type: 'put', key: identityKey, value: encode({ format: formatVersion, clusterId, nodeId }) },
-      { type: 'put', key: numberKey(configurations, 0), value: encodeConfiguration(configuration) },
-      { type: 'put', key: presentKey, value: encodeConfiguration(present) }
+      { type: 'put', key: identityKey, value: seal({ format: formatVersion, clusterId, nodeId }) },
+      { type: 'put', key: numberKey(configurations, 0), value: seal(encodeConfiguration(founding)) },
+      { type: 'put', key: presentKey, value: seal(encodeConfiguration(present)) }
     ]
     if (isReady) writes.push(this.markReady())
     await this.#store.write(writes, { sync: true })
   }
 
-  /** The configuration before the first entry: what a newcomer's log has to begin with too. */
+  /** The configuration before the first entry: what a newcomer's log has to begin with too. @throws ClusterError `cannot_start` */
   async founding(): Promise<Configuration> {
-    const value = await this.#store.get(numberKey(configurations, 0))
-    if (value === undefined) throw cannotStart('the data folder has no founding configuration')
-    return decodeConfiguration(value)
+    return this.#configuration(numberKey(configurations, 0))
   }
 
-  /** The members when this folder was made: whom a newcomer dials until its log says more. */
+  /** The members as they were when this folder was made. @throws ClusterError `cannot_start` */
   async present(): Promise<Configuration> {
-    const value = await this.#store.get(presentKey)
-    return value === undefined ? this.founding() : decodeConfiguration(value)
+    return this.#configuration(presentKey)
+  }
+
+  async #configuration(row: Uint8Array): Promise<Configuration> {
+    return this.#orRefuse(async () => {
+      const value = await this.#store.get(row)
+      check(value !== undefined, 'the members it began with are missing')
+      return decodeConfiguration(bytes.parse(unseal(value)))
+    })
   }
 
   async isReady(): Promise<boolean> {
@@ -92,66 +116,68 @@ export class LogStorage {
     return { type: 'put', key: readyKey, value: new Uint8Array() }
   }
 
+  /** @throws ClusterError `cannot_start` where the rows contradict each other */
   async load(): Promise<Restored> {
-    try {
-      return await this.#load()
-    } catch (error) {
-      if (error instanceof ClusterError) throw error
-      throw cannotStart(
-        `the log in the data folder is damaged (${messageOf(error)}): move the folder aside and let this peer join again with a new identity`
-      )
-    }
+    return this.#orRefuse(async () => {
+      const runs = await this.#loadRuns()
+      const found = await this.#loadConfigurations()
+      const [term, vote, commit] = hardState.parse(await this.#sealed(hardStateKey, [0, null, 0]))
+      const applied = index.parse(await this.#sealed(appliedKey, 0))
+      const lastIndex = await this.#verifyEntries(runs, new Set(found.map(({ index }) => index)))
+      check((runs.at(-1)?.term ?? 0) <= term, `the log has term ${runs.at(-1)?.term}, but this peer has not been in a term after ${term}`)
+      check((runs.at(-1)?.index ?? 0) <= lastIndex, `the log ends at ${lastIndex}, before its last term begins`)
+      check((found.at(-1)?.index ?? 0) <= lastIndex, `the log ends at ${lastIndex}, before its last change of members`)
+      // All of them move in one batch or in later ones, so a lost end of the writes cannot turn them round.
+      check(commit <= lastIndex, `entry ${commit} is committed, but the log ends at ${lastIndex}`)
+      check(applied <= commit, `entry ${applied} is applied, but only ${commit} are committed`)
+      this.#lastIndex = lastIndex
+      this.#runs = [...runs]
+      const truncated = { index: 0, term: 0 }
+      return { hardState: { term, vote, commit }, applied, truncated, lastIndex, terms: runs, configurations: found }
+    })
   }
 
-  async #load(): Promise<Restored> {
-    const runs: { index: number; term: number }[] = []
-    for await (const [row, value] of this.#store.rows(prefixRange(terms)))
-      runs.push({ index: numberOf(terms, row), term: numberOf('', value) })
+  async #loadRuns(): Promise<Run[]> {
+    const runs: Run[] = []
+    for await (const [row, value] of this.#store.rows(prefixRange(terms))) {
+      const run = { index: numberOf(terms, row), term: index.parse(unseal(value)) }
+      check(run.term > (runs.at(-1)?.term ?? 0), `the term falls at entry ${run.index}`)
+      runs.push(run)
+    }
+    return runs
+  }
+
+  async #loadConfigurations(): Promise<{ index: number; configuration: Configuration }[]> {
     const found: { index: number; configuration: Configuration }[] = []
     for await (const [row, value] of this.#store.rows(prefixRange(configurations))) {
-      found.push({ index: numberOf(configurations, row), configuration: decodeConfiguration(value) })
+      found.push({ index: numberOf(configurations, row), configuration: decodeConfiguration(bytes.parse(unseal(value))) })
     }
-    const saved = await this.#store.get(hardStateKey)
-    const [term, vote, commit] = saved === undefined ? ([0, null, 0] as const) : hardState.parse(decode(saved))
-    const appliedValue = await this.#store.get(appliedKey)
-    const applied = appliedValue === undefined ? 0 : numberOf('', appliedValue)
-    const lastIndex = await this.#verifyTail(runs)
-    // The commit index is written without waiting for the disk, the applied index moves with the state: either may be the later one.
-    const known = Math.min(Math.max(commit, applied), lastIndex)
-    check(applied <= lastIndex, `entry ${applied} is applied, but the log ends at ${lastIndex}`)
-    check(
-      runs.every((run, position) => run.term <= term && run.term > (runs[position - 1]?.term ?? 0)),
-      'terms do not grow'
-    )
-    this.#lastIndex = lastIndex
-    this.#runs = [...runs]
-    return {
-      hardState: { term, vote, commit: known },
-      applied,
-      truncated: { index: 0, term: 0 },
-      lastIndex,
-      terms: runs,
-      configurations: found
-    }
+    check(found[0]?.index === 0, 'the members it began with are missing')
+    return found
   }
 
-  /** @returns the index of the last entry */
-  async #verifyTail(runs: readonly { index: number; term: number }[]): Promise<number> {
-    let expected: number | undefined
+  /** Looks at the first entry and the last ones. @returns the index of the last entry */
+  async #verifyEntries(runs: readonly Run[], configured: ReadonlySet<number>): Promise<number> {
+    let first = 0
+    for await (const [row] of this.#store.rows(prefixRange(log), { limit: 1 })) first = numberOf(log, row)
+    check(first === (runs[0]?.index ?? 0) && first <= 1, `the log begins at entry ${first}`)
     let last = 0
+    let expected: number | undefined
+    let run = runs.length - 1
     for await (const [row, value] of this.#store.rows(prefixRange(log), { reverse: true, limit: verifiedAtStart })) {
-      const index = numberOf(log, row)
-      last ||= index
-      check(expected === undefined || index === expected, `entry ${expected} is missing`)
+      const at = numberOf(log, row)
+      last ||= at
+      check(expected === undefined || at === expected, `entry ${expected} is missing`)
       const entry = decodeEntry(value)
-      check(entry.index === index, `entry ${index} calls itself ${entry.index}`)
-      expected = index - 1
+      while ((runs[run]?.index ?? 0) > at) run--
+      check(entry.index === at && entry.term === runs[run]?.term, `entry ${at} is not what it should be`)
+      check(entry.type !== 'configuration' || configured.has(at), `the change of members at entry ${at} has no row`)
+      expected = at - 1
     }
-    check(last > 0 || runs.length === 0, 'there are terms without entries')
     return last
   }
 
-  /** The rows for what the core wants kept. */
+  /** The rows for what the core wants kept. They must be written before it is asked again. */
   writesFor({ entries, hardState }: Pick<Ready, 'entries' | 'hardState'>): WriteOp[] {
     const writes: WriteOp[] = []
     const first = entries[0]
@@ -160,14 +186,15 @@ export class LogStorage {
       writes.push({ type: 'put', key: numberKey(log, entry.index), value: encodeEntry(entry) })
       if (entry.term !== this.#runs.at(-1)?.term) {
         this.#runs.push({ index: entry.index, term: entry.term })
-        writes.push({ type: 'put', key: numberKey(terms, entry.index), value: numberKey('', entry.term) })
+        writes.push({ type: 'put', key: numberKey(terms, entry.index), value: seal(entry.term) })
       }
       if (entry.type === 'configuration') {
-        writes.push({ type: 'put', key: numberKey(configurations, entry.index), value: encodeConfiguration(entry.configuration) })
+        const value = seal(encodeConfiguration(entry.configuration))
+        writes.push({ type: 'put', key: numberKey(configurations, entry.index), value })
       }
       this.#lastIndex = entry.index
     }
-    if (hardState !== null) writes.push({ type: 'put', key: hardStateKey, value: encodeHardState(hardState) })
+    if (hardState !== null) writes.push({ type: 'put', key: hardStateKey, value: sealHardState(hardState) })
     return writes
   }
 
@@ -180,8 +207,9 @@ export class LogStorage {
     this.#lastIndex = from - 1
   }
 
+  /** Belongs into the batch that holds what applying up to `index` changed. */
   applied(index: number): WriteOp {
-    return { type: 'put', key: appliedKey, value: numberKey('', index) }
+    return { type: 'put', key: appliedKey, value: seal(index) }
   }
 
   /** Entries from `from` to `to`, both included, up to about `bytesMax`, at least one. @throws Error where one is missing or damaged */
@@ -198,16 +226,46 @@ export class LogStorage {
     check(entries.length > 0, `entry ${from} is missing`)
     return entries
   }
+
+  async #sealed(row: Uint8Array, otherwise: unknown): Promise<unknown> {
+    const value = await this.#store.get(row)
+    return value === undefined ? otherwise : unseal(value)
+  }
+
+  async #orRefuse<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof ClusterError) throw error
+      const way = 'move the folder aside and let this peer join again with a new identity'
+      throw cannotStart(`the log in the data folder is damaged (${messageOf(error)}): ${way}`, error)
+    }
+  }
 }
 
-function encodeHardState({ term, vote, commit }: HardState): Uint8Array {
-  return encode([term, vote, commit])
+function sealHardState({ term, vote, commit }: HardState): Uint8Array {
+  return seal([term, vote, commit])
+}
+
+/** A row with its checksum in front: a bit that flips on the disk is noticed, whatever the engine does. */
+function seal(value: unknown): Uint8Array {
+  const data = encode(value)
+  const row = Buffer.allocUnsafe(4 + data.length)
+  row.writeUInt32BE(crc32(data), 0)
+  row.set(data, 4)
+  return row
+}
+
+function unseal(row: Uint8Array): unknown {
+  const data = row.subarray(4)
+  check(row.length > 4 && new DataView(row.buffer, row.byteOffset, 4).getUint32(0) === crc32(data), 'a row has a wrong checksum')
+  return decode(data)
 }
 
 function check(holds: boolean, problem: string): asserts holds {
   if (!holds) throw new Error(problem)
 }
 
-function cannotStart(message: string): ClusterError {
-  return new ClusterError({ code: 'cannot_start' }, message)
+function cannotStart(message: string, cause?: unknown): ClusterError {
+  return new ClusterError({ code: 'cannot_start' }, message, { cause })
 }

@@ -3,10 +3,12 @@
  *
  * | key | value | owner |
  * |---|---|---|
- * | `m/…` | identity of the folder, hard state, applied index, truncation | consensus/storage.ts |
+ * | `m/…` | identity of the folder, hard state, applied index, first members, readiness | consensus/storage.ts |
  * | `l/` index | log entry | consensus/storage.ts |
+ * | `t/` index | term that begins with that entry | consensus/storage.ts |
  * | `g/` index | configuration that became effective there | consensus/storage.ts |
- * | `c/` session | operations applied for one proposer | consensus/sessions.ts |
+ * | `c/` origin | how far one start of a peer has been answered | consensus/sessions.ts |
+ * | `c/` origin, page | results that it may still ask for | consensus/sessions.ts |
  * | `s/` cid bytes | pin | state/pinset.ts |
  * | `x/` expiry, cid bytes | nothing: pins by the time they expire | state/pinset.ts |
  * | `p/count` | number of pins | state/pinset.ts |

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { CID } from 'multiformats/cid'
 import { create } from 'multiformats/hashes/digest'
-import { Sessions, stamp, unstamp } from '../../../cluster/consensus/sessions.ts'
 import { decodeResult, encodeOperation } from '../../../cluster/state/operations.ts'
 import { cidOf } from '../../../src/codec.ts'
 import { isFault } from '../../../src/errors.ts'
@@ -145,15 +144,4 @@ test('a folder of another peer is refused', async () => {
     peers.start(2, peers.found(2), { store }),
     error => isFault(error, 'cannot_start') && /belongs to peer/.test(error.message)
   )
-})
-
-test('an operation that arrives twice is applied once and answers the same', () => {
-  const sessions = new Sessions()
-  const one = { origin: '0011223344556677', sequence: 5, answeredBelow: 3 }
-  assert.equal(sessions.known(one), undefined)
-  sessions.record(one, 10, new Uint8Array([1]))
-  assert.deepEqual(sessions.known(one), new Uint8Array([1]))
-  assert.deepEqual(unstamp(stamp(one, new Uint8Array([9]))), { stamp: one, operation: Buffer.from([9]) })
-  sessions.record({ ...one, sequence: 6, answeredBelow: 6 }, 11, new Uint8Array([2]))
-  assert.equal(sessions.known(one), null, 'answered and forgotten, and still not applied again')
 })
