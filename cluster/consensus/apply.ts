@@ -29,7 +29,7 @@ export interface ApplierParts {
   readonly machine: StateMachine
   readonly sessions: Sessions
   readonly storage: LogStorage
-  readonly raft: Pick<Raft, 'cached'>
+  readonly raft: Pick<Raft, 'cached' | 'termAt'>
 }
 
 const nothing = new Uint8Array()
@@ -96,7 +96,12 @@ export class Applier {
       if (entry === undefined) break
       recent.push(entry)
     }
-    return recent.length > 0 ? recent : storage.read(from, to, bytesMax)
+    if (recent.length > 0) return recent
+    const stored = await storage.read(from, to, bytesMax)
+    // Entries that are being replaced by this very batch are still on disk as they were: what is not the core's is not applied.
+    const replaced = stored.findIndex(({ index, term }) => raft.termAt(index) !== term)
+    if (replaced === 0) throw new Error(`entry ${from} on disk is not the one that was agreed`)
+    return replaced === -1 ? stored : stored.slice(0, replaced)
   }
 }
 

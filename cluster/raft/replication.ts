@@ -58,14 +58,14 @@ function sendEntries(node: Node, follower: Progress, entries: readonly Entry[]):
   else if (follower.state === 'probe') follower.isWaiting = true
 }
 
-/** Entries that were read from disk for `to`. */
+/** Entries that were read from disk for `to`: those behind the first ones may have been replaced in memory, with the write still under way. */
 export function supply(node: Node, to: string, entries: readonly Entry[]): void {
   const follower = node.followers.get(to)
   if (node.role !== 'leader' || !follower?.isFetching) return
   follower.isFetching = false
-  const first = entries[0]
-  const isStillWanted = first !== undefined && first.index === follower.next && node.log.termAt(first.index) === first.term
-  if (isStillWanted && !follower.isPaused(node.settings)) sendEntries(node, follower, entries)
+  const replaced = entries.findIndex(({ index, term }) => node.log.termAt(index) !== term)
+  const valid = replaced === -1 ? entries : entries.slice(0, replaced)
+  if (valid[0]?.index === follower.next && !follower.isPaused(node.settings)) sendEntries(node, follower, valid)
 }
 
 export function sendHeartbeats(node: Node): void {

@@ -342,6 +342,21 @@ test('entries that are not in memory are asked for, one read a follower, and a l
   assert.deepEqual(a.outgoing(), [])
 })
 
+test('entries read from disk that were replaced meanwhile are not sent', () => {
+  const a = createRaft('a', { founding: three, log: entries([1, 1, 1]), settings: { cacheBytesMax: 0 } })
+  a.step({ type: 'append', from: 'c', to: 'a', term: 2, previousIndex: 1, previousTerm: 1, entries: entries([2], 2), commit: 0 })
+  lead(a, ['b'])
+  refuse(a, 'b', 2, 0, 0)
+  const { fetches } = a.ready()
+  assert.equal(fetches[0]?.index, 1)
+  // The read began before the write was done: behind the first entry, the disk still had the log of term 1.
+  a.supply('b', entries([1, 1, 1]))
+  assert.deepEqual(
+    single(a.outgoing(), 'append', 'b').entries.map(({ index }) => index),
+    [1]
+  )
+})
+
 test('a follower behind the compacted part waits for a snapshot and gets nothing else', () => {
   const a = createRaft('a', {
     founding: three,
