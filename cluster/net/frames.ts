@@ -5,6 +5,7 @@
  * A frame of length zero is the end. A stream that ends without it was broken: to libp2p a killed peer looks like a clean end.
  */
 import type { Stream, StreamMessageEvent } from '@libp2p/interface'
+import { updateWindowByHalves } from './window.ts'
 
 /** A larger frame is not sent, and breaks the stream when it is received. */
 export const frameBytesMax = 16 << 20
@@ -54,6 +55,7 @@ export class Frames {
     this.#stream = stream
     this.#handlers = handlers
     this.#settings = settings
+    updateWindowByHalves(stream)
     stream.addEventListener('message', ({ data }: StreamMessageEvent) => {
       handlers.onSignOfLife?.()
       for (const chunk of data instanceof Uint8Array ? [data] : data) this.#receive(chunk)
