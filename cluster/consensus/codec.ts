@@ -16,7 +16,8 @@ const messageTypes = [
   'heartbeat',
   'heartbeat_reply',
   'vote',
-  'vote_reply'
+  'vote_reply',
+  'commit'
 ] as const satisfies readonly Message['type'][]
 
 /** Type, index, term and length before the data of an entry, the checksum behind it. */
@@ -45,7 +46,8 @@ export function encodeEntry(entry: Entry): Uint8Array {
   if (known) return known
   const data = dataOf(entry)
   const end = headBytes + data.length
-  const result = Buffer.allocUnsafe(end + crcBytes)
+  // Not from the pool: it is kept with the entry, and with it everything that shares its eight kilobytes.
+  const result = Buffer.allocUnsafeSlow(end + crcBytes)
   result[0] = entryTypes.indexOf(entry.type)
   writeNumber(result, entry.index, 1)
   writeNumber(result, entry.term, 9)
@@ -160,6 +162,8 @@ function messageOf(bytes: Buffer, flags: number, ends: { readonly from: NodeId; 
       return { ...envelope, type, commit: number(1), token: number(2) }
     case 'heartbeat_reply':
       return { ...envelope, type, token: number(1) }
+    case 'commit':
+      return { ...envelope, type, commit: number(1) }
     case 'vote':
       return { ...envelope, type, isPreVote, isTransfer: (flags & flag.transfer) !== 0, lastIndex: number(1), lastTerm: number(2) }
     case 'vote_reply':
@@ -180,6 +184,8 @@ function numbersOf(message: Message): readonly number[] {
       return [message.commit, message.token]
     case 'heartbeat_reply':
       return [message.token]
+    case 'commit':
+      return [message.commit]
     case 'vote':
       return [message.lastIndex, message.lastTerm]
     case 'vote_reply':

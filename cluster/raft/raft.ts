@@ -14,6 +14,7 @@ import {
   appendOwn,
   heardAppend,
   heardAppendReply,
+  heardCommit,
   heardHeartbeat,
   heardHeartbeatReply,
   replicate,
@@ -124,12 +125,14 @@ export class Raft implements RaftCore {
         break
       case 'append':
       case 'heartbeat':
+      case 'commit':
         assert(node.role !== 'leader', 'a term has one leader')
         if (node.role !== 'follower') becomeFollower(node, node.term, message.from)
         node.leader = message.from
         node.electionElapsed = 0
         if (message.type === 'append') heardAppend(node, message)
-        else heardHeartbeat(node, message)
+        else if (message.type === 'heartbeat') heardHeartbeat(node, message)
+        else heardCommit(node, message)
         break
       case 'append_reply':
         if (node.role === 'leader') heardAppendReply(node, message)
@@ -318,5 +321,5 @@ export class Raft implements RaftCore {
 }
 
 function isFromLeader({ type }: Message): boolean {
-  return type === 'append' || type === 'heartbeat'
+  return type === 'append' || type === 'heartbeat' || type === 'commit'
 }

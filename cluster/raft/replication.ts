@@ -23,8 +23,10 @@ export function replicate(node: Node): void {
 /** @returns whether there may be more to send at once */
 function sendAppend(node: Node, follower: Progress): boolean {
   if (follower.isFetching || follower.isPaused(node.settings)) return false
-  const hasNews = follower.next <= node.log.lastIndex || follower.sentCommit < node.commit || follower.state === 'probe'
-  if (!hasNews) return false
+  if (follower.state === 'replicate' && follower.next > node.log.lastIndex) {
+    tellCommit(node, follower)
+    return false
+  }
   if (node.log.termAt(follower.next - 1) === undefined) {
     follower.needSnapshot()
     return false
@@ -41,6 +43,14 @@ function sendAppend(node: Node, follower: Progress): boolean {
   }
   sendEntries(node, follower, entries)
   return follower.state === 'replicate'
+}
+
+/** An empty append would say the same and be answered, twice for every entry where clients come one at a time. */
+function tellCommit(node: Node, follower: Progress): void {
+  const commit = Math.min(follower.match, node.commit)
+  if (commit <= follower.sentCommit) return
+  follower.sentCommit = commit
+  send(node, { type: 'commit', to: follower.id, term: node.term, commit })
 }
 
 function sendEntries(node: Node, follower: Progress, entries: readonly Entry[]): void {
@@ -153,6 +163,10 @@ function appendFrom(node: Node, entries: readonly Entry[]): void {
   }
   node.log.append(entries)
   for (const entry of entries) if (entry.type === 'configuration') node.membership.append(entry.index, entry.configuration)
+}
+
+export function heardCommit(node: Node, { commit }: Of<'commit'>): void {
+  commitTo(node, Math.min(commit, node.log.lastIndex))
 }
 
 export function heardHeartbeat(node: Node, { from: to, commit, token }: Of<'heartbeat'>): void {

@@ -57,6 +57,8 @@ export type Message =
       readonly hintTerm: number
     })
   | (Envelope & { readonly type: 'heartbeat'; readonly commit: number; readonly token: number })
+  /** News of the commit index, at most what the receiver is known to have, where no entries go that could carry it. Wants no answer. */
+  | (Envelope & { readonly type: 'commit'; readonly commit: number })
   | (Envelope & { readonly type: 'heartbeat_reply'; readonly token: number })
   | (Envelope & {
       readonly type: 'vote'

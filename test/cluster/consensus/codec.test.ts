@@ -42,6 +42,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     hintTerm: number
   }),
   fc.record({ ...envelope, type: fc.constant('heartbeat'), commit: number, token: number }),
+  fc.record({ ...envelope, type: fc.constant('commit'), commit: number }),
   fc.record({ ...envelope, type: fc.constant('heartbeat_reply'), token: number }),
   fc.record({
     ...envelope,

@@ -136,22 +136,43 @@ test('a commit never goes beyond the entries that the leader is known to share',
   assert.equal(b.status().commit, 2)
 })
 
-test('followers hear of a commit at once, not with the next heartbeat', () => {
+test('followers hear of a commit at once, not with the next heartbeat, each as far as it is known to have the log', () => {
   const a = createRaft('a', { founding: three })
   lead(a, ['b'])
   for (const from of ['b', 'c']) acknowledge(a, from, 1)
   flush(a)
   propose(a)
   flush(a)
+  const told = () => only(flush(a), 'commit').map(({ to, commit }) => [to, commit])
   acknowledge(a, 'b', 2)
-  const told = only(flush(a), 'append')
+  assert.deepEqual(told(), [['b', 2]])
+  acknowledge(a, 'c', 2)
+  assert.deepEqual(told(), [['c', 2]])
+})
+
+test('news of a commit is not answered, and where entries go they carry it', () => {
+  const a = createRaft('a', { founding: three })
+  lead(a, ['b'])
+  for (const from of ['b', 'c']) acknowledge(a, from, 1)
+  flush(a)
+  propose(a)
+  flush(a)
+  a.step({ type: 'append_reply', from: 'b', to: 'a', term: a.term, index: 2, rejected: false })
+  propose(a)
+  const sent = flush(a)
+  assert.equal(a.commit, 2)
+  assert.deepEqual(only(sent, 'commit'), [])
   assert.deepEqual(
-    told.map(({ to, commit }) => [to, commit]),
+    only(sent, 'append').map(({ to, commit }) => [to, commit]),
     [
       ['b', 2],
       ['c', 2]
     ]
   )
+  const b = createRaft('b', { founding: three })
+  b.step({ type: 'commit', from: 'a', to: 'b', term: 1, commit: 9 })
+  assert.equal(b.commit, b.status().lastIndex, 'never beyond the end of its log')
+  assert.deepEqual(flush(b), [])
 })
 
 test('F1: a full window whose answers are all lost opens again', () => {
