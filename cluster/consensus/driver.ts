@@ -195,8 +195,8 @@ export class Driver implements AsyncDisposable {
     this.#watchReign()
     if (this.#commits.isAwaited) this.#commits.settle({ commit: raft.commit, isLeader: raft.role === 'leader' }, () => this.#noLeader())
     if (raft.leader !== null) this.#delivery.deliver(raft.leader as PeerId)
-    this.#send(raft.outgoing())
     if (this.#round === undefined && (raft.hasReady() || this.#applied < raft.commit)) this.#round = this.#runRound()
+    else this.#send(raft.outgoing())
   }
 
   /** Never rejects. */
@@ -214,12 +214,17 @@ export class Driver implements AsyncDisposable {
   async #write(): Promise<void> {
     const raft = this.#core
     const ready = raft.ready()
-    this.#send(ready.messages)
+    // Encrypting a message takes longer than handing over a batch. Entries leave first; mere news of a commit leaves while the batch that answers
+    // a client is being written.
+    const isUrgent = ready.messages.some(({ type }) => type !== 'commit')
+    if (isUrgent) this.#send(ready.messages)
     for (const fetch of ready.fetches) void this.#fetch(fetch)
     const writes = this.#parts.storage.writesFor(ready)
     const step = ready.commit > this.#applied ? await this.#applier.step(this.#applied + 1, ready.commit) : undefined
     if (step) writes.push(...step.writes)
-    if (writes.length > 0) await this.#parts.store.write(writes, { sync: ready.mustSync })
+    const written = writes.length > 0 ? this.#parts.store.write(writes, { sync: ready.mustSync }) : undefined
+    if (!isUrgent) this.#send(ready.messages)
+    await written
     if (this.#end) return
     raft.advance()
     this.#send(ready.afterPersist)
