@@ -11,29 +11,41 @@ import { configFileOf, loadConfig, peerFolder } from '../src/config-file.ts'
 import { ClusterError, messageOf } from '../src/errors.ts'
 import { aborted } from '../src/lifetime.ts'
 import { type Log, openLog } from '../src/log.ts'
+import type { Multiaddr } from '../src/types.ts'
+import type { CommonOptions } from './connection.ts'
 import { lockFolder } from './lock.ts'
 import { Failed } from './output.ts'
 import { ownVersion } from './own-version.ts'
 import { identityOf } from './peer-folder.ts'
 
-interface DaemonOptions {
-  readonly bootstrap?: readonly string[]
+interface DaemonOptions extends CommonOptions {
+  readonly bootstrap: readonly string[]
 }
 
-export const daemonCommand: CommandModule<object, DaemonOptions> = {
-  builder: {
-    bootstrap: {
-      type: 'string',
-      array: true,
-      describe: 'Address of any member to join through, /p2p/<id> may be left out; ignored by a peer that is a member already',
-      coerce: (values: readonly string[]) => values.flatMap(value => value.split(','))
-    }
-  },
-  handler: async ({ bootstrap = [] }) => runDaemon({ bootstrap })
+export const daemonCommand: CommandModule<CommonOptions, DaemonOptions> = {
+  command: 'daemon',
+  describe: 'Run the peer of a folder',
+  builder: parser =>
+    parser
+      .option('bootstrap', {
+        type: 'string',
+        array: true,
+        default: [],
+        describe: 'Address of any member to join through, /p2p/<id> may be left out; ignored by a peer that is a member already'
+      })
+      .hide('host')
+      .example('$0 daemon', 'the first peer founds a cluster; a member comes back to its own')
+      .example('$0 daemon --bootstrap /ip4/10.0.0.1/tcp/9096', 'join through the peer that is there')
+      .epilogue(
+        'The folder is $FLOTILLA_PATH, else $IPFS_CLUSTER_PATH, else ~/.flotilla; "flotilla init" makes it. Logs are JSON lines on stdout. ' +
+          'SIGTERM and Ctrl-C end it when the calls under way are answered.'
+      ),
+  // A mistake in the call is told before anything is read or locked.
+  handler: async ({ bootstrap }) => runDaemon({ bootstrap: bootstrap.flatMap(words => words.split(',')).map(parseMultiaddr) })
 }
 
 /** Ends when the process is told to; throws where it cannot start or go on. */
-async function runDaemon({ bootstrap }: { bootstrap: readonly string[] }): Promise<void> {
+async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Promise<void> {
   const folder = peerFolder()
   const { config, ignored } = await loadConfig(configFileOf(folder))
   const identity = await identityOf(folder)
@@ -79,7 +91,7 @@ const tickMs = 25
 
 function peerSettings(
   { cluster, consensus, ipfsConnector, pinTracker, informer, flotilla }: Config,
-  { folder, identity, bootstrap }: { folder: string; identity: PeerSettings['network']['identity']; bootstrap: readonly string[] }
+  { folder, identity, bootstrap }: { folder: string; identity: PeerSettings['network']['identity']; bootstrap: readonly Multiaddr[] }
 ): PeerSettings {
   const electionMs = consensus.raft.heartbeatTimeoutMs
   const { ipfshttp } = ipfsConnector
@@ -96,7 +108,7 @@ function peerSettings(
       announce: cluster.announceMultiaddress
     },
     joining: {
-      bootstrap: bootstrap.map(parseMultiaddr),
+      bootstrap,
       initPeerset: consensus.raft.initPeerset,
       peerAddresses: cluster.peerAddresses
     },

@@ -33,6 +33,7 @@ export const initCommand: CommandModule<CommonOptions, InitOptions> = {
         default: false,
         describe: 'Overwrite service.json where there is one; an identity is always kept'
       })
+      .hide('host')
       .epilogue(
         'The folder is $FLOTILLA_PATH, else $IPFS_CLUSTER_PATH, else ~/.flotilla. Variables CLUSTER_* that are set go into the file. ' +
           'Peers of one cluster share a secret: the first init makes one, the others get it by CLUSTER_SECRET, which is no option because ' +

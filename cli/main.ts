@@ -44,8 +44,8 @@ function parser(words: readonly string[], version: string) {
       .command(lazy('daemon', 'Run the peer of a folder', async () => (await import('./daemon.ts')).daemonCommand))
       .command(lazy('id', 'Show the peer that answers, and its Kubo', async () => (await import('./id.ts')).idCommand))
       .command(lazy('version', 'Show the version of the peer that answers', async () => (await import('./version.ts')).versionCommand))
-      .command(lazy('peers', 'Members of the cluster', async () => (await import('./peers.ts')).peersCommand))
-      .command(lazy('pin', 'Add, remove and list pins', async () => (await import('./pin.ts')).pinCommand))
+      .command(lazy('peers', 'List the members: peers ls', async () => (await import('./peers.ts')).peersCommand))
+      .command(lazy('pin', 'Add, remove and list pins: pin add, pin rm, pin ls', async () => (await import('./pin.ts')).pinCommand))
       .command(
         lazy(
           'status [cid]',
@@ -59,16 +59,26 @@ function parser(words: readonly string[], version: string) {
       .example('$0 status', 'peers, space, queues, and what is wrong')
       .epilogue('Password of the REST API: FLOTILLA_BASIC_AUTH=user:password. Exit codes: 0 done, 1 failed, 2 mistake in the call.')
       .demandCommand(1, 'which command? See flotilla --help')
+      .recommendCommands()
       .strictCommands()
       .strictOptions()
       .version(version)
       .wrap(Math.min(100, process.stdout.columns || 80))
       // A mistake is thrown, and told in one sentence by `main`.
       .fail((message, error) => {
-        throw error ?? Object.assign(new Error(message), { name: 'YError' })
+        throw error ?? Object.assign(new Error(sentenceOf(message)), { name: 'YError' })
       })
       .exitProcess(false)
   )
+}
+
+/** The parser's words on one line, and with a way out. */
+function sentenceOf(message: string): string {
+  if (message.startsWith('Not enough non-option arguments')) return 'an argument is missing: --help names them'
+  if (message.startsWith('Unknown command')) return `${message.toLowerCase()}: see flotilla --help`
+  if (message.startsWith('Did you mean')) return `unknown command: ${message.replace('Did', 'did')}`
+  const line = message.replace(/\s*\n\s*/g, ' ')
+  return `${line.charAt(0).toLowerCase()}${line.slice(1)}`
 }
 
 /** `--wait` has a value that may be left out; to the parser the word behind it, the CID, would be the value. */

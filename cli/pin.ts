@@ -147,6 +147,7 @@ function holdersOf(pin: Pin): string {
 
 function factorsOf(pin: Pin): string {
   if (pin.replicationMin === -1) return 'everywhere'
+  if (pin.replicationMax === 1) return '1 copy'
   return pin.replicationMin === pin.replicationMax
     ? `${pin.replicationMin} copies`
     : `${pin.replicationMin} to ${pin.replicationMax} copies`

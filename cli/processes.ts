@@ -13,7 +13,15 @@ export interface ChildWish {
   readonly variables: Readonly<Record<string, string | undefined>>
   /** A daemon of ours locks its folder itself, for others it is done here. */
   readonly locksFolder: boolean
-  readonly onDeath: (death: { readonly name: string; readonly how: string; readonly lastLines: string }) => void
+  readonly onDeath: (death: Death) => void
+}
+
+export interface Death {
+  readonly name: string
+  readonly folder: string
+  /** `by signal SIGKILL`, `with exit code 1` */
+  readonly how: string
+  readonly lastLines: string
 }
 
 export class Child {
@@ -84,6 +92,6 @@ export class Child {
 
   async #report({ name, folder, onDeath }: ChildWish, how: string): Promise<void> {
     const log = await readFile(join(folder, 'log'), 'utf8').catch(() => '')
-    onDeath({ name, how, lastLines: log.trimEnd().split('\n').slice(-3).join('\n') })
+    onDeath({ name, folder, how, lastLines: log.trimEnd().split('\n').slice(-3).join('\n') })
   }
 }

@@ -43,13 +43,18 @@ function describeOverview(overview: Overview): string {
     `${nameOf(overview.answeredBy)} answers; ${leader === null ? 'nobody leads' : `${nameOf(leader)} leads`} in term ${term}; ` +
       `${overview.votersReached} of ${counted(overview.voters, 'voter')} reached`,
     '',
-    tableOf(['PEER', 'ROLE', 'LAG', 'FREE', 'QUEUED', 'PINNING', 'PINNED', 'FAILED'], peers.map(peerRow)),
+    tableOf(['PEER', 'ROLE', 'LAG', 'FREE', 'QUEUED', 'PINNING', 'PINNED', 'FAILED'], peers.toSorted(byName).map(peerRow)),
     '',
     `${counted(overview.pins, 'pin')} agreed; copies: ${copiesOf(overview)}`,
     '',
     ...(overview.problems.length === 0 ? ['Nothing is wrong.'] : ['What is wrong:', ...overview.problems.map(problem => `- ${problem}`)])
   ]
   return lines.join('\n')
+}
+
+/** As people count: `peer-2` before `peer-10`. */
+function byName(one: PeerHealth, other: PeerHealth): number {
+  return one.name.localeCompare(other.name, 'en', { numeric: true }) || (one.id < other.id ? -1 : 1)
 }
 
 function peerRow(peer: PeerHealth): readonly (string | number)[] {

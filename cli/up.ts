@@ -1,10 +1,8 @@
 /** `flotilla up`: a private cluster on this machine, each peer with a Kubo of its own. A process that dies is reported, not restarted. */
-
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, relative, resolve } from 'node:path'
-import Table from 'cli-table3'
 import type { CommandModule } from 'yargs'
 import { FlotillaClient } from '../src/client.ts'
 import { parseMultiaddr } from '../src/codec.ts'
@@ -14,31 +12,45 @@ import { environment } from '../src/environment.ts'
 import { ClusterError } from '../src/errors.ts'
 import { Secret } from '../src/secret.ts'
 import type { Overview, PeerId } from '../src/types.ts'
+import type { CommonOptions } from './connection.ts'
 import { ensureKubo } from './kubo-binary.ts'
 import { connectKubos, kuboIsUp, prepareKubo } from './local-kubo.ts'
-import { holderOf } from './lock.ts'
+import { holderOf, lockFolder } from './lock.ts'
+import { printJson, printLine, tableOf } from './output.ts'
 import { exists, identityOf, initFolder } from './peer-folder.ts'
-import { Child } from './processes.ts'
+import { Child, type Death } from './processes.ts'
 
-interface UpOptions {
-  readonly json: boolean
+interface UpOptions extends CommonOptions {
   readonly peers: number
   readonly dir: string
   readonly 'base-port': number
-  readonly ipfs?: string
+  readonly ipfs?: string | undefined
 }
 
-export const upCommand: CommandModule<object, UpOptions> = {
-  builder: {
-    peers: { type: 'number', default: 3, describe: 'How many peers, each with a Kubo of its own (1 to 9)' },
-    dir: { type: 'string', default: '.flotilla', describe: 'Folder for everything; start again with it and all pins are there' },
-    'base-port': {
-      type: 'number',
-      default: 9094,
-      describe: 'Peer k uses the ports from here + 10k: REST, Kubo door +1, libp2p +2, Kubo RPC +5, gateway +6, swarm +7'
-    },
-    ipfs: { type: 'string', describe: 'The Kubo program; else KUBO_BIN, ipfs on PATH, the cache, or it is fetched or built' }
-  } as never,
+export const upCommand: CommandModule<CommonOptions, UpOptions> = {
+  command: 'up',
+  describe: 'Run a private cluster with its own Kubo daemons on this machine',
+  builder: parser =>
+    parser
+      .option('peers', { type: 'number', default: 3, describe: 'How many peers, each with a Kubo of its own (1 to 9)' })
+      .option('dir', {
+        type: 'string',
+        default: '.flotilla',
+        describe: 'Folder for everything; start again with it and all pins are there'
+      })
+      .option('base-port', {
+        type: 'number',
+        default: 9094,
+        describe: 'Peer k uses the ports from here + 10k: REST, Kubo door +1, libp2p +2, Kubo RPC +5, gateway +6, swarm +7'
+      })
+      .option('ipfs', { type: 'string', describe: 'The Kubo program; else KUBO_BIN, ipfs on PATH, the cache, or it is fetched or built' })
+      .hide('host')
+      .example('$0 up', 'three peers on ports 9094 to 9121')
+      .example('$0 up --dir other --base-port 20000', 'a second cluster beside it')
+      .epilogue(
+        'Runs until Ctrl-C. With --json it prints one line when all are ready. A process that dies is reported, not restarted; each peer ' +
+          'can be started alone: FLOTILLA_PATH=.flotilla/peer-1 flotilla daemon.'
+      ),
   handler: async options => {
     const wrong =
       !Number.isInteger(options.peers) ||
@@ -86,6 +98,8 @@ async function up(options: UpOptions): Promise<void> {
     })
   }
   const say = (line: string) => process.stderr.write(`${line}\n`)
+  await mkdir(resolve(options.dir), { recursive: true, mode: 0o700 })
+  await using _lock = await lockFolder(resolve(options.dir))
   try {
     const ready = await start(options, children, { say, signal: stop.signal })
     announce(ready, options)
@@ -115,12 +129,17 @@ async function start(
   { say, signal }: { say: (line: string) => void; signal: AbortSignal }
 ): Promise<Ready[]> {
   const places = Array.from({ length: options.peers }, (_, number) => placeOf(resolve(options.dir), options['base-port'], number))
+  await refuseOtherShape(places, options)
   for (const place of places) await refuseTaken(place)
   const binary = await ensureKubo({ explicit: options.ipfs, say, signal })
   say(`starting ${places.length} Kubo ${places.length === 1 ? 'daemon' : 'daemons'} and peers in ${options.dir} …`)
   const identities = await prepare(places, binary)
-  const onDeath = ({ name, how, lastLines }: { name: string; how: string; lastLines: string }) =>
-    say(`${name} ended ${how}; it is not restarted. Its last words:\n${lastLines.replace(/^/gm, '  ')}`)
+  const onDeath = ({ name, folder, how, lastLines }: Death) => {
+    const again = name.startsWith('kubo') ? '' : ` Start it again with: FLOTILLA_PATH=${folder} flotilla daemon.`
+    say(
+      `${name} ended ${how}; it is not restarted.${again} Its last words, from ${join(folder, 'log')}:\n${lastLines.replace(/^/gm, '  ')}`
+    )
+  }
   for (const { name, kuboFolder } of places) {
     children.push(
       await Child.start({
@@ -176,6 +195,26 @@ function placeOf(dir: string, base: number, number: number): Place {
     door: port + 1,
     libp2p: port + 2,
     kubo: { rpc: port + 5, gateway: port + 6, swarm: port + 7 }
+  }
+}
+
+/** A folder that was made with other ports or more peers keeps them: it would never become ready. */
+async function refuseOtherShape(places: readonly Place[], { dir, 'base-port': basePort, peers }: UpOptions): Promise<void> {
+  if (await exists(configFileOf(join(resolve(dir), `peer-${peers}`)))) {
+    throw new ClusterError(
+      { code: 'cannot_start' },
+      `${dir} has more than ${peers} peers: start all of them with --peers, or choose another --dir`
+    )
+  }
+  for (const { folder, rest, name } of places) {
+    if (!(await exists(configFileOf(folder)))) continue
+    const listens = (await loadConfig(configFileOf(folder), {})).config.api.restapi?.httpListenMultiaddress ?? []
+    if (!listens.some(address => address.split('/')[4] === String(rest))) {
+      throw new ClusterError(
+        { code: 'cannot_start' },
+        `${dir} was made with another --base-port than ${basePort}: the REST API of ${name} is at ${listens.join(', ') || 'no address'}`
+      )
+    }
   }
 }
 
@@ -264,7 +303,7 @@ async function whenReady(
   }
 }
 
-function announce(ready: readonly Ready[], { json, dir }: UpOptions): void {
+function announce(ready: readonly Ready[], { json }: UpOptions): void {
   if (json) {
     const peers = ready.map(({ place, id, role, pid }) => ({
       name: place.name,
@@ -277,25 +316,30 @@ function announce(ready: readonly Ready[], { json, dir }: UpOptions): void {
       dir: place.folder,
       kuboDir: place.kuboFolder
     }))
-    process.stdout.write(`${JSON.stringify({ event: 'ready', peers })}\n`)
-    return
+    return printJson({ event: 'ready', peers })
   }
-  const table = new Table({ head: ['name', 'role', 'REST', 'Kubo door', 'Kubo RPC', 'data folder'], style: { head: [], border: [] } })
-  for (const { place, role } of ready) {
-    table.push([
-      place.name,
-      role,
-      `127.0.0.1:${place.rest}`,
-      `127.0.0.1:${place.door}`,
-      `127.0.0.1:${place.kubo.rpc}`,
-      relative(process.cwd(), place.folder) || dir
-    ])
-  }
-  const ids = ready.map(({ place, id }) => `${place.name}  ${id}`).join('\n')
-  const [first] = ready
-  process.stdout.write(
-    `${table.toString()}\n${ids}\n\nTry:\n  ipfs --api /ip4/127.0.0.1/tcp/${first?.place.door} pin add <cid>\n  npx flotilla status${first?.place.rest === 9094 ? '' : ` --host /ip4/127.0.0.1/tcp/${first?.place.rest}`}\n\nCtrl-C stops everything; the next start comes back with all pins.\n`
+  const rows = ready.map(({ place, role }) => [
+    place.name,
+    role,
+    ...[place.rest, place.door, place.kubo.rpc].map(port => `127.0.0.1:${port}`),
+    relative(process.cwd(), place.folder)
+  ])
+  printLine(tableOf(['NAME', 'ROLE', 'REST', 'KUBO DOOR', 'KUBO RPC', 'DATA FOLDER'], rows))
+  printLine()
+  printLine(
+    tableOf(
+      ['NAME', 'PEER ID'],
+      ready.map(({ place, id }) => [place.name, id])
+    )
   )
+  const [first] = ready
+  const host = first === undefined || first.place.rest === 9094 ? '' : ` --host /ip4/127.0.0.1/tcp/${first.place.rest}`
+  printLine()
+  printLine('Try:')
+  printLine(`  ipfs --api /ip4/127.0.0.1/tcp/${first?.place.door} pin add <cid>`)
+  printLine(`  npx flotilla status${host}`)
+  printLine()
+  printLine('Ctrl-C stops everything; the next start comes back with all pins.')
 }
 
 /** CLUSTER_PEERNAME, CLUSTER_ID and their like are meant for one peer: three with the same would be broken. */

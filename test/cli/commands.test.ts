@@ -71,6 +71,7 @@ test('the status screen fits into 80 columns and says what is wrong', async () =
   assert.equal(code, 0)
   assert.match(out, /peer-0 answers; peer-1 leads in term 4; 2 of 3 voters reached/)
   assert.match(out, /peer-0 {2}follower +0 {2}11.5 GiB/)
+  assert.deepEqual(out.match(/^peer-\d(?= {2})/gm), ['peer-0', 'peer-1', 'peer-2'])
   assert.match(out, /What is wrong:\n- peer-2 has been silent/)
   assert.ok(out.split('\n').every(line => line.length <= 80))
 })
@@ -96,17 +97,21 @@ test('the host comes from the environment when no option names one, the password
 suite('a mistake in the call is exit code 2 and one sentence', () => {
   const mistakes = [
     [[], /^flotilla: which command\?/],
-    [['fly'], /^flotilla: Unknown command: fly\n$/],
+    [['frobnicate'], /^flotilla: unknown command: frobnicate: see flotilla --help\n$/],
+    [['stats'], /^flotilla: unknown command: did you mean status\?\n$/],
     [['pin'], /^flotilla: which command\?/],
-    [['pin', 'add'], /^flotilla: Not enough non-option arguments/],
+    [['pin', 'add'], /^flotilla: an argument is missing: --help names them\n$/],
     [['pin', 'add', 'nope'], /^flotilla: "nope" is neither a CID nor a path/],
     [['pin', 'add', '--rmin', '0', cid], /^flotilla: a replication factor is/],
     [['pin', 'add', '--meta', 'x', cid], /^flotilla: --meta takes key=value/],
     [['pin', 'add', '--expire-in', 'soon', cid], /^flotilla: "soon" is not a duration/],
-    [['pin', 'add', '--wait=some', cid], /^flotilla: Invalid values/],
+    [['pin', 'add', '--wait=some', cid], /^flotilla: invalid values: .*"min", "all"\n$/],
     [['status', 'nope'], /^flotilla: "nope" is not a CID/],
-    [['id', '--loud'], /^flotilla: Unknown argument: loud\n$/],
-    [['id', '--host', 'nope'], /^flotilla: "nope" is not a multiaddress/]
+    [['id', '--loud'], /^flotilla: unknown argument: loud\n$/],
+    [['id', '--host', 'nope'], /^flotilla: "nope" is not a multiaddress/],
+    [['daemon', '--bootstrap', 'nope'], /^flotilla: "nope" is not a multiaddress/],
+    [['up', '--peers', '0'], /^flotilla: expected --peers from 1 to 9/],
+    [['up', '--base-port', 'x'], /^flotilla: expected --peers from 1 to 9 and --base-port/]
   ] as const
   for (const [words, sentence] of mistakes) {
     test(['flotilla', ...words].join(' '), async () => {
@@ -132,6 +137,22 @@ test('help names every command and ends well', async () => {
   }
 })
 
+suite('the help of every command says what it is for, and what is its own', () => {
+  const commands = ['up', 'init', 'daemon', 'id', 'version', 'peers ls', 'pin add', 'pin rm', 'pin ls', 'status', 'health']
+  // Those work on this machine, not on a peer that answers.
+  const local = ['up', 'init', 'daemon']
+  for (const command of commands) {
+    test(command, async () => {
+      const { code, out, err } = await start([...command.split(' '), '--help'])
+      assert.deepEqual([code, err], [0, ''])
+      assert.match(out, new RegExp(`^flotilla ${command}.*\n\n[A-Z].{10,}\n`))
+      assert.match(out, /--json/)
+      assert.equal(/--host/.test(out), !local.includes(command))
+      assert.ok(out.split('\n').every(line => line.length <= 80))
+    })
+  }
+})
+
 suite('under a Node that is too old', () => {
   const oldNode = findOldNode()
   const skip = oldNode === undefined && 'no Node before 22.19 on the PATH'
@@ -140,7 +161,7 @@ suite('under a Node that is too old', () => {
     await using door = await openTestDoor(new MemoryCluster())
     const host = ['--host', door.url]
     assert.deepEqual(await start(['version', ...host], {}, oldNode), { code: 0, out: '0.1.0\n', err: '' })
-    assert.deepEqual(await start(['fly'], {}, oldNode), { code: 2, out: '', err: 'flotilla: Unknown command: fly\n' })
+    assert.deepEqual(await start(['frobnicate'], {}, oldNode), { code: 2, out: '', err: 'flotilla: unknown command: frobnicate: see flotilla --help\n' })
   })
 
   test('a signal goes through the launcher to the command', { skip }, async () => {
