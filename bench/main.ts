@@ -1,149 +1,105 @@
 /**
- * Commits through REST with 1, 16 and 64 clients, CPU per commit over three peers, and memory with 100k pins: flotilla beside Go ipfs-cluster and etcd,
- * in one run on one machine. What is not found is left out, and said. Environment: KUBO_BIN; ANCHORS, a folder with ipfs-cluster-service, etcdload
- * and the scripts gocluster, kubos, etcds (SCRIPTS); SECONDS a figure (default 8); PINS (default 100000).
+ * Commits through REST with 1, 16 and 64 clients, processor time per commit over three peers, and memory: flotilla beside Go ipfs-cluster and etcd, on
+ * one machine in one run. All are up at the same time and take turns, round after round; a figure is the median of the rounds, a ratio the median of
+ * the rounds' ratios. Before each turn everybody has finished what the last one left, as Kubo pins more slowly than a cluster agrees.
+ *
+ * Environment: KUBO_BIN; ANCHORS, a folder with ipfs-cluster-service and etcdload; SCRIPTS, one with kubos, gocluster and etcds; SECONDS a turn
+ * (default 5); ROUNDS (default 3); PINS for the memory figure (default 100000). What is not found is left out, and said.
  */
-import { execFile, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { promisify } from 'node:util'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import Table from 'cli-table3'
 import { ensureKubo } from '../cli/kubo-binary.ts'
-import { LocalCluster } from '../test/support/local-cluster.ts'
+import { cpuMs, memoryMiB, settled } from './processes.ts'
+import { etcd, flotilla, goCluster, type System } from './systems.ts'
 
-const run = promisify(execFile)
-const seconds = Number(process.env.SECONDS ?? 8)
+const seconds = Number(process.env.SECONDS ?? 5)
+const rounds = Number(process.env.ROUNDS ?? 3)
 const pins = Number(process.env.PINS ?? 100_000)
-const anchors = process.env.ANCHORS ?? join(process.env.HOME ?? '', '.cache', 'flotilla-anchors')
-const scripts = process.env.SCRIPTS ?? ''
 const columns = [1, 16, 64]
+const settleMs = 60_000
 
-interface Figures {
-  readonly name: string
-  readonly perSecond: number[]
-  /** Milliseconds of processor time a commit costs, all peers together, at 64 clients. */
-  cpuMs: number | null
-  /** MiB of each peer. */
-  memory: number[]
+interface Turn {
+  readonly perSecond: number
+  /** Processor time of a commit, all members together. */
+  readonly cpuMs: number
 }
 
-const ticksPerSecond = 100
+/** By clients, round by round. */
+type Turns = ReadonlyMap<number, Turn[]>
 
-function cpuSeconds(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return sum + (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
-  }, 0)
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
-function memoryMiB(pid: number): number {
-  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_024)
+async function turn(system: System, clients: number, everybody: readonly number[]): Promise<Turn> {
+  if (!(await settled(everybody, settleMs)))
+    console.log(`before ${system.name} with ${clients} clients: still busy after ${settleMs / 1_000} s`)
+  const before = cpuMs(system.pids)
+  const { perSecond, done } = await system.load({ clients, seconds })
+  return { perSecond, cpuMs: (cpuMs(system.pids) - before) / done }
 }
 
-async function load(
-  url: string,
-  words: readonly string[]
-): Promise<{ perSecond: number; pinned: number; failed: number; firstFailure: string }> {
-  const { stdout } = await run(process.execPath, [resolve(import.meta.dirname, 'load.ts'), '--url', url, ...words])
-  return JSON.parse(stdout)
-}
-
-async function measure(name: string, url: string, pids: readonly number[]): Promise<Figures> {
-  const figures: Figures = { name, perSecond: [], cpuMs: null, memory: [] }
-  await load(url, ['--clients', '16', '--seconds', '2', '--tag', `${name}-warm`])
-  for (const clients of columns) {
-    const before = cpuSeconds(pids)
-    const { perSecond, pinned, failed, firstFailure } = await load(url, [
-      '--clients',
-      String(clients),
-      '--seconds',
-      String(seconds),
-      '--tag',
-      `${name}-${clients}`
-    ])
-    if (failed > 0) console.log(`${name}, ${clients} clients: ${failed} failed (${firstFailure})`)
-    figures.perSecond.push(perSecond)
-    if (clients === 64) figures.cpuMs = ((cpuSeconds(pids) - before) * 1_000) / pinned
-  }
-  console.log(`${name}: ${figures.perSecond.join(' / ')} commits/s; ${pins} pins for the memory figure …`)
-  await load(url, ['--clients', '64', '--count', String(pins), '--tag', `${name}-fill`])
-  figures.memory.push(...pids.map(memoryMiB))
-  return figures
-}
-
-const all: Figures[] = []
 const kubo = await ensureKubo({ say: line => console.log(line) })
 process.env.KUBO_BIN = kubo
+const anchors = { binaries: process.env.ANCHORS ?? join(homedir(), '.cache/flotilla-anchors'), scripts: process.env.SCRIPTS ?? '', kubo }
+await using opened = new AsyncDisposableStack()
+const own = opened.use(await flotilla())
+const go = opened.use(goCluster(anchors))
+const others = [go, opened.use(await etcd(anchors))].filter(system => system !== undefined)
+if (others.length < 2)
+  console.log('Go ipfs-cluster or etcd is left out: its binary (ANCHORS) or the scripts that start it (SCRIPTS) are not there')
+const systems = [own, ...others]
+const everybody = systems.flatMap(({ allPids }) => allPids)
 
-{
-  await using cluster = await LocalCluster.start()
-  const leader = await cluster.leader()
-  all.push(
-    await measure(
-      'flotilla',
-      cluster.peer(leader).rest,
-      cluster.peers.map(({ pid }) => pid)
-    )
-  )
+console.log('warming up …')
+for (const system of systems) await system.load({ clients: 64, seconds: 8 })
+const results = new Map<System, Turns>(systems.map(system => [system, new Map(columns.map(clients => [clients, []]))]))
+for (let round = 1; round <= rounds; round++) {
+  for (const clients of columns) {
+    for (const system of systems)
+      results
+        .get(system)
+        ?.get(clients)
+        ?.push(await turn(system, clients, everybody))
+    const said = systems.map(system => `${system.name} ${results.get(system)?.get(clients)?.at(-1)?.perSecond}`)
+    console.log(`round ${round}, ${clients} clients: ${said.join(', ')} commits/s`)
+  }
 }
 
-const service = join(anchors, 'ipfs-cluster-service')
-if (existsSync(service) && scripts !== '') {
-  const dir = mkdtempSync(join(tmpdir(), 'bench-go-'))
-  const variables = { ...process.env, IPFS: kubo, S: service, ANCHORS: anchors }
-  const started: number[] = []
-  const pidsIn = (folder: string) =>
-    readdirSync(folder).flatMap(name =>
-      existsSync(join(folder, name, 'pid')) ? [Number(readFileSync(join(folder, name, 'pid'), 'utf8'))] : []
-    )
-  try {
-    execFileSync(join(scripts, 'kubos'), [join(dir, 'kubos'), '3'], { env: variables, stdio: 'ignore' })
-    started.push(...pidsIn(join(dir, 'kubos')))
-    execFileSync(join(scripts, 'gocluster'), [join(dir, 'go'), '3'], { env: variables, stdio: 'ignore' })
-    const peers = pidsIn(join(dir, 'go'))
-    started.push(...peers)
-    all.push(await measure('Go ipfs-cluster', 'http://127.0.0.1:9204', peers))
-  } finally {
-    for (const pid of started) process.kill(pid, 'SIGKILL')
-    rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
-  }
-} else console.log('Go ipfs-cluster: left out, its binary (ANCHORS) or the scripts that start it (SCRIPTS) are not there')
+console.log(`${pins} pins more for the memory figure …`)
+const memory = new Map<System, number[]>()
+for (const system of [own, go]) {
+  if (system === undefined) continue
+  await system.load({ clients: 64, count: pins })
+  await settled(system.allPids, settleMs)
+  memory.set(system, system.pids.map(memoryMiB))
+}
 
-const etcdload = join(anchors, 'etcdload')
-if (existsSync(etcdload) && scripts !== '') {
-  const dir = mkdtempSync(join(tmpdir(), 'bench-etcd-'))
-  try {
-    spawn(join(scripts, 'etcds'), [dir], { stdio: 'ignore' })
-    await new Promise(done => setTimeout(done, 4_000))
-    const figures: Figures = { name: 'etcd', perSecond: [], cpuMs: null, memory: [] }
-    for (const clients of columns) {
-      const { stdout } = await run(etcdload, ['--ep', '127.0.0.1:12379', '--clients', String(clients), '--seconds', String(seconds)])
-      figures.perSecond.push(Math.round(Number(/: (\d+)\/s/.exec(stdout)?.[1] ?? Number.NaN)))
-    }
-    all.push(figures)
-  } finally {
-    for (const file of readdirSync(dir).filter(name => name.endsWith('.pid')))
-      process.kill(Number(readFileSync(join(dir, file), 'utf8')), 'SIGKILL')
-    rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
-  }
-} else console.log('etcd: left out, etcdload (ANCHORS) or the scripts (SCRIPTS) are not there')
-
-const own = all[0]
+const turnsOf = (system: System, clients: number) => results.get(system)?.get(clients) ?? []
 const table = new Table({
-  head: ['', ...columns.map(clients => `${clients} clients /s`), 'CPU ms/commit', 'MiB a peer'],
+  head: ['', ...columns.map(clients => `${clients} clients /s`), ...columns.map(clients => `CPU ms, ${clients}`), 'MiB a peer'],
   style: { head: [], border: [] }
 })
-for (const { name, perSecond, cpuMs, memory } of all)
-  table.push([name, ...perSecond, cpuMs === null ? '-' : cpuMs.toFixed(2), memory.join(' ') || '-'])
-for (const other of all.slice(1)) {
-  const ratio = (a: number | null | undefined, b: number | null | undefined) => (a == null || b == null ? '-' : (a / b).toFixed(2))
+for (const system of systems) {
+  table.push([
+    system.name,
+    ...columns.map(clients => median(turnsOf(system, clients).map(({ perSecond }) => perSecond))),
+    ...columns.map(clients => median(turnsOf(system, clients).map(({ cpuMs }) => cpuMs)).toFixed(2)),
+    memory.get(system)?.join(' ') ?? '-'
+  ])
+}
+for (const other of others) {
+  const ratio = (clients: number, of: (turn: Turn) => number) => {
+    const theirs = turnsOf(other, clients)
+    return median(turnsOf(own, clients).map((turn, round) => of(turn) / of(theirs[round] as Turn))).toFixed(2)
+  }
+  const theirs = memory.get(other)
   table.push([
     `flotilla ÷ ${other.name}`,
-    ...columns.map((_, index) => ratio(own?.perSecond[index], other.perSecond[index])),
-    ratio(own?.cpuMs, other.cpuMs),
-    ratio(own && Math.max(...own.memory), other.memory.length > 0 ? Math.max(...other.memory) : null)
+    ...columns.map(clients => ratio(clients, ({ perSecond }) => perSecond)),
+    ...columns.map(clients => ratio(clients, ({ cpuMs }) => cpuMs)),
+    theirs ? (Math.max(...(memory.get(own) ?? [])) / Math.max(...theirs)).toFixed(2) : '-'
   ])
 }
 console.log(table.toString())

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { FlotillaClient } from '../../src/client.ts'
 import { until } from './until.ts'
 
-const program = resolve(import.meta.dirname, '../../cli/bin.js')
+const ownProgram = resolve(import.meta.dirname, '../../cli/bin.js')
 const run = promisify(execFile)
 
 export interface LocalPeer {
@@ -37,7 +37,17 @@ export class LocalCluster implements AsyncDisposable {
     this.basePort = basePort
   }
 
-  static async start({ peers = 3, dir, basePort }: { peers?: number; dir?: string; basePort?: number } = {}): Promise<LocalCluster> {
+  static async start({
+    peers = 3,
+    dir,
+    basePort,
+    program = ownProgram
+  }: {
+    peers?: number
+    dir?: string
+    basePort?: number
+    program?: string
+  } = {}): Promise<LocalCluster> {
     const folder = dir ?? (await mkdtemp(join(tmpdir(), 'flotilla-e2e-')))
     const port = basePort ?? (await freeBase(peers))
     const up = spawn(process.execPath, [program, 'up', '--json', '--peers', String(peers), '--dir', folder, '--base-port', String(port)], {
@@ -87,7 +97,7 @@ export class LocalCluster implements AsyncDisposable {
 
   /** Starts the daemon of one folder alone. */
   restart(number: number): ChildProcess {
-    const child = spawn(process.execPath, [program, 'daemon'], {
+    const child = spawn(process.execPath, [ownProgram, 'daemon'], {
       env: { ...process.env, FLOTILLA_PATH: this.peer(number).dir },
       stdio: 'ignore'
     })
