@@ -161,7 +161,11 @@ suite('under a Node that is too old', () => {
     await using door = await openTestDoor(new MemoryCluster())
     const host = ['--host', door.url]
     assert.deepEqual(await start(['version', ...host], {}, oldNode), { code: 0, out: '0.1.0\n', err: '' })
-    assert.deepEqual(await start(['frobnicate'], {}, oldNode), { code: 2, out: '', err: 'flotilla: unknown command: frobnicate: see flotilla --help\n' })
+    assert.deepEqual(await start(['frobnicate'], {}, oldNode), {
+      code: 2,
+      out: '',
+      err: 'flotilla: unknown command: frobnicate: see flotilla --help\n'
+    })
   })
 
   test('a signal goes through the launcher to the command', { skip }, async () => {
