@@ -1,96 +1,153 @@
-/** Answers of our own in Kubo's shape: headers, JSON documents a line, and errors before or behind the first one. */
-import type { ServerResponse } from 'node:http'
-import { ClusterError, isFault, messageOf } from '../../src/errors.ts'
+/**
+ * Answers that Kubo would give but the cluster does: Kubo's headers, values written as Go writes them, an error as status 500 before the first value
+ * and as a trailer behind it.
+ */
+import { ClusterError, type Fault, messageOf } from '../../src/errors.ts'
+import type { Format } from './call.ts'
+import { type Header, headerText, type Reply } from './reply.ts'
 
-/** `{"Message","Code","Type"}`: what Kubo's clients look for. */
-export function kuboFailure(answer: ServerResponse, status: number, message: string, code = 0): void {
-  const body = `${goJson({ Message: message, Code: code, Type: 'error' })}\n`
-  answer.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
-  answer.end(body)
+export interface AnswerParts {
+  readonly format: Format
+  /** Many values, each written as it comes: Kubo marks such answers with a header. */
+  readonly isStream: boolean
+  /** On every answer of a command, names as Kubo writes them. */
+  readonly headers: readonly Header[]
 }
 
-/** As Go prints JSON. */
-export function goJson(value: unknown): string {
-  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, letter => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
-}
+const contentTypes: Readonly<Record<Format, string>> = { json: 'application/json', text: 'text/plain', xml: 'application/xml' }
+/** Values that come in one turn of the event loop leave together, up to this. */
+const batchMax = 16 << 10
 
-/** The answer of an intercepted command: its head leaves with the first line, a later error in the trailer. */
 export class CommandAnswer {
-  readonly #answer: ServerResponse
-  readonly #isStream: boolean
-  readonly #isText: boolean
-  readonly #headers: Readonly<Record<string, string>>
+  readonly #reply: Reply
+  readonly #parts: AnswerParts
+  #pending = ''
+  #isScheduled = false
 
-  constructor(
-    answer: ServerResponse,
-    { isStream, isText, headers }: { isStream: boolean; isText: boolean; headers: Readonly<Record<string, string>> }
-  ) {
-    this.#answer = answer
-    this.#isStream = isStream
-    this.#isText = isText
-    this.#headers = headers
+  constructor(reply: Reply, parts: AnswerParts) {
+    this.#reply = reply
+    this.#parts = parts
   }
 
-  get isText(): boolean {
-    return this.#isText
+  get format(): Format {
+    return this.#parts.format
   }
 
-  /** One document, or with `encoding=text` what Kubo would print. @returns when there is room for the next */
-  async line(json: unknown, text = ''): Promise<void> {
-    this.#begin()
-    const hasRoom = this.#answer.write(this.#isText ? text : `${goJson(json)}\n`)
-    if (hasRoom || this.#answer.destroyed) return
-    await new Promise<void>(resolve => {
-      const done = () => {
-        this.#answer.off('drain', done)
-        this.#answer.off('close', done)
-        resolve()
-      }
-      this.#answer.on('drain', done)
-      this.#answer.on('close', done)
-    })
+  /** The head has left: an error can only be a trailer. */
+  get hasBegun(): boolean {
+    return this.#reply.hasBegun
+  }
+
+  /** One value, or with `encoding=text` what Kubo would print. Resolves when there is room for the next. */
+  async line(value: unknown, text: string): Promise<void> {
+    await this.write(this.#parts.format === 'json' ? goJson(value) : text)
+  }
+
+  /** One value that is already in the answer's format. */
+  async write(text: string): Promise<void> {
+    this.begin()
+    this.#pending += text
+    if (this.#pending.length >= batchMax) {
+      this.#flush()
+      await this.#reply.drained()
+    } else if (!this.#isScheduled) {
+      this.#isScheduled = true
+      setImmediate(() => {
+        this.#isScheduled = false
+        this.#flush()
+      })
+    }
+  }
+
+  /** The head leaves at once. */
+  begin(): void {
+    this.#begin(200)
   }
 
   end(): void {
-    this.#begin()
-    this.#answer.end()
+    this.begin()
+    this.#flush()
+    this.#reply.end()
   }
 
-  /** 500 with Kubo's JSON, or the trailer when lines were sent. */
+  /** Ends the answer with an error; a client that is gone is told nothing. */
   fail(error: unknown): void {
-    if (this.#answer.destroyed) return
-    const message = wordsOf(error)
-    if (!this.#answer.headersSent) {
-      const { status, code } = isFault(error, 'kubo_error')
-        ? { status: error.fault.status, code: error.fault.kuboCode }
-        : { status: 500, code: 0 }
-      if (this.#isText) {
-        this.#answer.writeHead(500, { ...this.#headers, 'Content-Type': 'text/plain' })
-        this.#answer.end(message)
-      } else kuboFailure(this.#answer, status === 200 ? 500 : status, message, code)
+    const reply = this.#reply
+    const { message, status, kuboCode } = failureOf(error)
+    if (!reply.hasBegun) {
+      this.#begin(status, { isFailure: true })
+      reply.write(failureText(message, { format: this.#parts.format, kuboCode }))
+      reply.end()
       return
     }
-    // A header holds no line breaks, and Node sends it as Latin-1: the bytes of UTF-8 pass through as they are.
-    this.#answer.addTrailers({ 'X-Stream-Error': Buffer.from(message.replace(/[\r\n]+/g, ' ')).toString('latin1') })
-    this.#answer.end()
+    this.#flush()
+    // An HTTP/1.0 client knows no trailers: a cut connection is all it can be told.
+    if (reply.isOld) reply.breakOff()
+    else reply.end([['X-Stream-Error', headerText(message)]])
   }
 
-  #begin(): void {
-    if (this.#answer.headersSent) return
-    this.#answer.writeHead(200, {
-      ...this.#headers,
-      'Content-Type': this.#isText ? 'text/plain' : 'application/json',
-      ...(this.#answer.req.httpVersion === '1.0' ? {} : { Trailer: 'X-Stream-Error' }),
-      ...(this.#isStream ? { 'X-Chunked-Output': '1' } : {})
-    })
-    this.#answer.flushHeaders()
+  #flush(): void {
+    if (this.#pending !== '') this.#reply.write(this.#pending)
+    this.#pending = ''
+  }
+
+  #begin(status: number, { isFailure = false } = {}): void {
+    if (this.#reply.hasBegun) return
+    const { headers, isStream, format } = this.#parts
+    const marks: Header[] = isStream && !isFailure ? [['X-Chunked-Output', '1']] : []
+    this.#reply.begin(status, [...headers, ['Content-Type', contentTypes[format]], ['Trailer', 'X-Stream-Error'], ...marks])
   }
 }
 
-/** Tools match on Kubo's words where there are any. */
-function wordsOf(error: unknown): string {
-  if (error instanceof ClusterError && error.code === 'pin_failed')
-    return error.message.startsWith('pin: ') ? error.message : `pin: ${error.message}`
-  if (error instanceof Error && error.name === 'TimeoutError') return 'context deadline exceeded'
-  return messageOf(error)
+/** `{"Message","Code","Type"}`, which Kubo's clients need to read any error at all, also one that is the door's own. */
+export function sendFailure(reply: Reply, error: unknown): void {
+  const { message, status, kuboCode } = failureOf(error)
+  reply.send(status, [['Content-Type', 'application/json']], failureText(message, { format: 'json', kuboCode }))
+}
+
+/** A refusal before the command runs, as Kubo words it. */
+export function sendText(reply: Reply, status: number, text: string, cors: readonly Header[] = []): void {
+  reply.send(status, [...cors, ['Content-Type', 'text/plain; charset=utf-8'], ['X-Content-Type-Options', 'nosniff']], text)
+}
+
+/** JSON as Go's encoder writes it, with its line end. Fields that are `undefined` are left out. */
+export function goJson(value: unknown): string {
+  return `${JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, unsafe => `\\u${unsafe.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`
+}
+
+export function xmlText(text: string): string {
+  const escapes: Readonly<Record<string, string>> = { '"': '&#34;', "'": '&#39;', '&': '&amp;', '<': '&lt;', '>': '&gt;' }
+  return text.replace(/["'&<>]/g, sign => escapes[sign] ?? sign)
+}
+
+function failureText(message: string, { format, kuboCode }: { format: Format; kuboCode: number }): string {
+  switch (format) {
+    case 'text':
+      return message
+    case 'xml':
+      return `<Error><Message>${xmlText(message)}</Message><Code>${kuboCode}</Code></Error>`
+    case 'json':
+      return goJson({ Message: message, Code: kuboCode, Type: 'error' })
+  }
+}
+
+function failureOf(error: unknown): { readonly message: string; readonly status: number; readonly kuboCode: number } {
+  const fault: Fault | null = error instanceof ClusterError ? error.fault : null
+  return { message: messageOf(error), status: statusOf(fault), kuboCode: fault?.code === 'kubo_error' ? fault.kuboCode : 0 }
+}
+
+/** Kubo says 500 to nearly everything; what the cluster adds is told apart where a client may want to come again. */
+function statusOf(fault: Fault | null): number {
+  switch (fault?.code) {
+    case 'kubo_error':
+      return fault.status >= 400 ? fault.status : 500
+    case 'kubo_unreachable':
+      return 502
+    case 'no_leader':
+    case 'overloaded':
+    case 'not_ready':
+      return 503
+    default:
+      return 500
+  }
 }

@@ -3,37 +3,53 @@
  *
  * @see https://docs.ipfs.tech/reference/kubo/rpc/
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import type { ClusterApi } from '../../src/api.ts'
 import { systemClock } from '../../src/clock.ts'
-import { parseDuration } from '../../src/codec.ts'
 import { messageOf } from '../../src/errors.ts'
+import { logFailures, Tasks } from '../../src/lifetime.ts'
 import type { Log } from '../../src/log.ts'
+import type { PeerId } from '../../src/types.ts'
 import { type Door, listen } from '../http/server.ts'
-import { add, addsPins } from './add.ts'
-import { CommandAnswer, kuboFailure } from './answer.ts'
+import { Access, type AccessRule, accessDenied, authorizationOf } from './access.ts'
+import { CommandAnswer, sendFailure, sendText } from './answer.ts'
+import { type Asked, KuboHelp, type WaitFor, waitLevels } from './asked.ts'
+import { argumentsOfBody, formOf } from './body-arguments.ts'
+import { type Call, changedQuery, pathOf, readCall } from './call.ts'
+import { Connection, type Decision, type Exchange } from './connection.ts'
 import { Gate } from './gate.ts'
-import { type Origins, originsBetween } from './origins.ts'
-import { pass } from './pass.ts'
-import { type CommandParts, pinAdd, pinList, pinRemove, type WaitFor } from './pins.ts'
-import { type Call, flag, readCall, wordsOfBody } from './request.ts'
+import { headerOf, type RequestHead } from './head.ts'
+import { LearntHeaders } from './learnt-headers.ts'
+import { allowedAgain, changedHead, forKubo, isTranslated, type Ports } from './origins.ts'
+import { pinAdd, pinUpdate } from './pin-add.ts'
+import { pinList } from './pin-list.ts'
+import { pinRemove } from './pin-remove.ts'
+import type { Header } from './reply.ts'
+import { forwardRoots } from './roots.ts'
+import { UnknownPinners } from './strict.ts'
 import { Upstream } from './upstream.ts'
 
-export type { WaitFor } from './pins.ts'
+export type { AccessRule } from './access.ts'
+export type { WaitFor } from './asked.ts'
 
 export interface KuboDoorSettings {
   /** Multiaddresses to listen on; the setting `api.ipfsproxy.listen_multiaddress`. */
   readonly listen: readonly string[]
   /** Kubo's API: a multiaddress or a URL. */
   readonly node: string
+  /** How far a pin must be when its call returns; a call may say otherwise by the header `X-Flotilla-Wait` or the option `flotilla-wait`. */
   readonly waitFor: WaitFor
   /** How long calls in flight may still take when the door closes. */
   readonly closeTimeoutMs: number
+  /** What the door shows to a Kubo with `API.Authorizations`: `bearer:…`, `basic:user:password`. `null`, the default: what the client shows. */
+  readonly nodeAuthorization?: string | null
+  /** Whether a pin stays wanted when its client leaves, or its `timeout` ends, before it is there. Default: it does not, as at Kubo. */
+  readonly keepsTrying?: boolean
+  /** Refuses commands that pin and are not replicated. Default: they pass, and the log says so. */
+  readonly isStrict?: boolean
+  /** Who may use which paths. Default: everybody all, as far as Kubo lets them. */
+  readonly access?: readonly AccessRule[]
 }
-
-/** As Kubo: 1 MiB of request head, and no time limit anywhere. */
-const limits = { maxHeaderSize: (1 << 20) + 4096, requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0, noDelay: true } as const
 
 /** @throws ClusterError `cannot_start` where it cannot listen; nothing is left open then */
 export async function openKuboDoor({ api, log }: { api: ClusterApi; log: Log }, settings: KuboDoorSettings): Promise<Door> {
@@ -48,26 +64,33 @@ export async function openKuboDoor({ api, log }: { api: ClusterApi; log: Log }, 
 }
 
 class KuboDoor implements Door {
+  readonly #api: ClusterApi
   readonly #log: Log
   readonly #settings: KuboDoorSettings
   readonly #upstream: Upstream
-  readonly #origins: Origins
   readonly #gate: Gate
-  readonly #commands: CommandParts
+  readonly #learnt: LearntHeaders
+  readonly #access: Access
+  readonly #strangers: UnknownPinners
+  readonly #tasks: Tasks
   readonly #servers: Server[] = []
   readonly #addresses: string[] = []
-  readonly #sockets = new Set<Socket>()
+  readonly #connections = new Set<Connection>()
   readonly #closing = new AbortController()
-  #port = 0
-  #serverHeader = ''
+  #self: Promise<PeerId> | null = null
 
   constructor({ api, log }: { api: ClusterApi; log: Log }, settings: KuboDoorSettings) {
+    const clock = systemClock
+    this.#api = api
     this.#log = log
     this.#settings = settings
-    this.#upstream = new Upstream(settings.node)
-    this.#origins = originsBetween({ doorPort: () => this.#port, kuboPort: this.#upstream.port })
-    this.#gate = new Gate({ upstream: this.#upstream, origins: this.#origins, clock: systemClock })
-    this.#commands = { api, upstream: this.#upstream, waitFor: settings.waitFor }
+    const { nodeAuthorization = null } = settings
+    this.#upstream = new Upstream(settings.node, nodeAuthorization === null ? null : authorizationOf(nodeAuthorization))
+    this.#gate = new Gate({ upstream: this.#upstream, clock })
+    this.#learnt = new LearntHeaders({ upstream: this.#upstream, clock, log })
+    this.#access = new Access(settings.access ?? [])
+    this.#strangers = new UnknownPinners({ upstream: this.#upstream, clock, log })
+    this.#tasks = new Tasks(logFailures(log))
   }
 
   get addresses(): readonly string[] {
@@ -76,131 +99,250 @@ class KuboDoor implements Door {
 
   async start(): Promise<void> {
     for (const address of this.#settings.listen) {
-      const server = createServer(limits, (client, answer) => this.#serve(client, answer))
-      // Kubo still answers a client that has closed its sending side.
-      ;(server as unknown as { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true
-      // Whether a body is wanted is Kubo's to say: its 100 is passed on, none is made here.
-      server.on('checkContinue', (client, answer) => this.#serve(client, answer))
-      server.on('checkExpectation', (client, answer) => this.#serve(client, answer))
-      server.on('connect', (_client, socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n'))
-      server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-        if (error.code === 'ECONNRESET' || !socket.writable) return socket.destroy()
-        const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
-        socket.end(`HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status}`)
-      })
-      server.on('connection', socket => {
-        this.#sockets.add(socket)
-        socket.on('close', () => this.#sockets.delete(socket))
-      })
+      // A client that has closed its sending side still gets its answer.
+      const server = createServer({ allowHalfOpen: true, noDelay: true }, client => this.#accept(client))
       this.#servers.push(server)
-      const bound = await listen(server, address, 'api.ipfsproxy.listen_multiaddress')
-      this.#addresses.push(bound)
-      this.#port ||= Number(/\/tcp\/(\d+)/.exec(bound)?.[1] ?? 0)
+      this.#addresses.push(await listen(server, address, 'api.ipfsproxy.listen_multiaddress'))
     }
+    this.#tasks.run('commands of kubo', signal => this.#strangers.watch(signal))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = this.#servers
       .filter(({ listening }) => listening)
       .map(server => new Promise<void>(resolve => server.close(() => resolve())))
-    for (const server of this.#servers) server.closeIdleConnections()
+    // Connections become idle one by one.
+    const closeIdle = () => {
+      for (const connection of this.#connections) connection.closeWhenIdle()
+    }
+    closeIdle()
+    const idle = setInterval(closeIdle, 20)
     const cut = setTimeout(() => {
       this.#closing.abort(new Error('this peer stops'))
-      for (const socket of this.#sockets) socket.destroy()
+      for (const connection of this.#connections) connection.cut()
     }, this.#settings.closeTimeoutMs)
-    await Promise.all(closed)
+    await Promise.all([...closed, this.#tasks[Symbol.asyncDispose]()])
+    clearInterval(idle)
     clearTimeout(cut)
-    this.#upstream.close()
+    this.#upstream[Symbol.dispose]()
   }
 
-  #serve(client: IncomingMessage, answer: ServerResponse): void {
-    const started = performance.now()
-    const call = readCall(client)
-    const isOurs = call !== undefined && (call.command !== 'add' || addsPins(call))
-    answer.on('close', () => {
-      // The path without its query: options may hold secrets.
-      const path = (client.url ?? '').split('?')[0]
-      this.#log.debug(
-        { method: client.method, path, status: answer.statusCode, ms: Math.round(performance.now() - started), intercepted: isOurs },
-        'kubo call'
-      )
+  #accept(client: Socket): void {
+    const ports: Ports = { door: client.localPort ?? null, kubo: this.#upstream.port }
+    const connection = new Connection({
+      client,
+      decide: head => this.#decide(head, ports),
+      connect: () => this.#upstream.connect(),
+      unreachable: (reply, error) => sendFailure(reply, this.#upstream.unreachable(error)),
+      onFailure: error => this.#log.error({ err: error, reason: messageOf(error) }, 'kubo call failed')
     })
-    if (!isOurs) return pass(client, answer, { upstream: this.#upstream, origins: this.#origins })
-    this.#intercept(client, answer, call).catch(error => {
-      this.#log.error({ err: error, reason: messageOf(error) }, 'kubo call failed')
-      if (answer.headersSent) answer.destroy()
-      else kuboFailure(answer, 500, messageOf(error))
-    })
+    this.#connections.add(connection)
+    client.once('close', () => this.#connections.delete(connection))
   }
 
-  async #intercept(client: IncomingMessage, answer: ServerResponse, call: Call): Promise<void> {
-    const { refusal, headers, isKuboThere } = await this.#gate.judge(client, call)
+  // ---- deciding ----
+
+  #decide(head: RequestHead, ports: Ports): Decision {
+    const path = pathOf(head.target)
+    // Never the query: it may hold secrets.
+    this.#log.debug({ method: head.method, path }, 'kubo call')
+    if (!this.#access.allows(path, head.headers)) return serve(({ reply }) => sendText(reply, 403, accessDenied))
+    if (head.method !== 'POST' || head.hasOddExpectation) return this.#pass(head, ports)
+    const call = readCall(head.target)
+    if (call !== undefined && isComplete(call, head)) {
+      return { kind: 'serve', serve: exchange => this.#serve(exchange, call, ports) }
+    }
+    const stranger = path === undefined ? undefined : this.#strangers.find(path)
+    if (stranger === undefined) return this.#pass(head, ports)
+    return this.#meet(stranger) ?? this.#pass(head, ports)
+  }
+
+  #meet(command: string): Decision | undefined {
+    const { counts } = this.#strangers
+    if (!this.#settings.isStrict) {
+      counts.passed++
+      this.#log.warn({ command, passed: counts.passed }, 'this command pins on one node only')
+      return undefined
+    }
+    counts.refused++
+    this.#log.warn({ command, refused: counts.refused }, 'refused a command that would pin on one node only')
+    const words = `${command} would pin on one node only: this door does not know how to replicate it, and is set to refuse such commands\n`
+    return serve(({ reply }) => sendText(reply, 501, words))
+  }
+
+  #pass(head: RequestHead, ports: Ports): Decision {
+    const origin = headerOf(head.headers, 'origin')
+    const isOwn = isTranslated(origin, ports)
+    const isChanged =
+      isOwn ||
+      isTranslated(headerOf(head.headers, 'referer'), ports) ||
+      this.#access.isOn ||
+      this.#upstream.authorization !== null ||
+      this.#upstream.host !== null
+    return {
+      kind: 'pass',
+      head: isChanged ? this.#forKubo(head.text, ports) : null,
+      rewrite: isOwn ? answerHead => allowedAgain(answerHead, origin, ports) : undefined
+    }
+  }
+
+  /** The head with this machine's own origins, and with what is said to this Kubo alone. */
+  #forKubo(text: string, ports: Ports): string {
+    const { authorization, host } = this.#upstream
+    const isOurs = this.#access.isOn || authorization !== null
+    const changed = changedHead(text, (name, value) => {
+      if (name === 'origin' || name === 'referer') return forKubo(value, ports)
+      if (name === 'authorization' && isOurs) return null
+      return name === 'host' && host !== null ? host : value
+    })
+    return authorization === null ? changed : changed.replace('\n', `\nAuthorization: ${authorization}\r\n`)
+  }
+
+  // ---- answering ----
+
+  async #serve(exchange: Exchange, call: Call, ports: Ports): Promise<void> {
+    const { head, reply } = exchange
+    const { refusal, cors, isKuboThere } = await this.#gate.judge(call.command, head.headers, ports)
     if (refusal) {
-      answer.writeHead(refusal.status, {
-        'Content-Type': refusal.contentType,
-        'X-Content-Type-Options': 'nosniff',
-        'Content-Length': refusal.body.length
-      })
-      answer.end(refusal.body)
+      reply.send(refusal.status, refusal.headers, refusal.body)
       return
     }
-    const { command, options } = call
-    const encoding = options.get('encoding') ?? 'json'
-    // A form we cannot write, or a base we would have to: Kubo checks the option, and refuses it where it must.
-    const isStream =
-      command === 'add' ||
-      (command === 'pin/add' ? flag(options, 'progress', false) === true : command === 'pin/ls' && flag(options, 'stream', false) === true)
-    const output = new CommandAnswer(answer, {
-      isStream,
-      isText: encoding === 'text',
-      headers: { ...headers, ...(await this.#learnt(isKuboThere)) }
-    })
-    const signal = this.#signalOf(answer, options.get('timeout'))
-    if (command === 'add') return add({ ...this.#commands, origins: this.#origins }, call, client, answer, output, signal)
+    const waitFor = this.#waitFor(call, head)
+    if (waitFor === undefined) {
+      sendText(reply, 400, `flotilla-wait must be one of ${waitLevels.join(', ')}\n`, cors)
+      return
+    }
+    using limit = new Limit([exchange.signal, this.#closing.signal], call.timeoutMs)
+    const authorization = this.#access.isOn ? undefined : headerOf(head.headers, 'authorization')
+    const common = {
+      api: this.#api,
+      call,
+      kubo: new KuboHelp(this.#upstream, authorization),
+      waitFor,
+      keepsTrying: this.#settings.keepsTrying ?? false,
+      signal: limit.signal
+    }
+    if (isUpload(call)) return this.#forward(exchange, common, ports)
+    const learnt = isKuboThere ? await this.#learnt.get(authorization) : []
+    const answer = new CommandAnswer(reply, { format: call.format, isStream: isStream(call), headers: [...learnt, ...cors] })
+    await this.#run(exchange, common, answer, cors)
+  }
+
+  async #run(exchange: Exchange, common: Omit<Asked, 'answer' | 'args'>, answer: CommandAnswer, cors: readonly Header[]): Promise<void> {
+    const { call } = common
     try {
-      const words = [...call.words, ...(command === 'pin/ls' ? [] : await wordsOfBody(client))]
-      if (words.length === 0 && command !== 'pin/ls') {
-        answer.writeHead(400, { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff' })
-        answer.end('argument "ipfs-path" is required\n')
+      const form = takesLines(call) ? formOf(exchange.head.headers) : 'none'
+      const more = typeof form === 'string' ? [] : await argumentsOfBody(exchange, form.boundary)
+      const asked: Asked = { ...common, args: [...call.args, ...more], answer }
+      if (asked.args.length === 0 && call.command !== 'pin/ls') {
+        sendText(exchange.reply, 400, 'argument "ipfs-path" is required\n', cors)
         return
       }
-      const full = { ...call, words }
-      if (command === 'pin/add') await pinAdd(this.#commands, full, output, signal)
-      else if (command === 'pin/rm') await pinRemove(this.#commands, full, output, signal)
-      else await pinList(this.#commands, full, output, signal)
+      await command(asked)
     } catch (error) {
-      output.fail(error)
+      answer.fail(error)
     }
   }
 
-  /** Ends with the client's connection, with the call's `timeout`, and with the door. */
-  #signalOf(answer: ServerResponse, timeout: string | undefined): AbortSignal {
-    const gone = new AbortController()
-    answer.on('close', () => {
-      if (!answer.writableFinished) gone.abort(new Error('the client is gone'))
+  #forward(exchange: Exchange, common: Omit<Asked, 'answer' | 'args'>, ports: Ports): Promise<void> {
+    const { head } = exchange
+    const { call } = common
+    // Kubo would say nothing at all, and so hide the roots from us; the silence is kept here. And only JSON can be read here.
+    const query = changedQuery(call.query, ['silent', 'encoding', 'enc', 'flotilla-wait'], [['encoding', 'json']])
+    const [, ...fields] = this.#forKubo(head.text, ports).split(/(?<=\n)/)
+    const hasHost = headerOf(head.headers, 'host') !== undefined
+    const origin = headerOf(head.headers, 'origin')
+    return forwardRoots({
+      ...common,
+      exchange,
+      upstream: this.#upstream.connect(),
+      head: `POST ${call.path}?${query} HTTP/1.1\r\n${hasHost ? '' : 'Host: kubo\r\n'}${fields.join('')}`,
+      toClient: text => (isTranslated(origin, ports) ? allowedAgain(text, origin, ports) : text),
+      unreachable: error => this.#upstream.unreachable(error),
+      self: () => this.#whoami()
     })
-    const signals = [gone.signal, this.#closing.signal]
-    try {
-      if (timeout !== undefined) signals.push(AbortSignal.timeout(Math.max(1, parseDuration(timeout))))
-    } catch {
-      // Kubo's own answer to a time that cannot be read is an empty one; without a limit the call at least works.
-    }
-    return AbortSignal.any(signals)
   }
 
-  /** What Kubo puts on every answer of a command. */
-  async #learnt(isKuboThere: boolean): Promise<Record<string, string>> {
-    if (this.#serverHeader === '' && isKuboThere) {
-      const { headers } = await this.#upstream
-        .call('/api/v0/version', { signal: AbortSignal.timeout(3_000) })
-        .catch(() => ({ headers: {} as IncomingMessage['headers'] }))
-      this.#serverHeader = String(headers.server ?? '')
+  /** This peer's own id never changes. */
+  #whoami(): Promise<PeerId> {
+    this.#self ??= this.#api.id().then(
+      ({ id }) => id,
+      error => {
+        this.#self = null
+        throw error
+      }
+    )
+    return this.#self
+  }
+
+  #waitFor(call: Call, head: RequestHead): WaitFor | undefined {
+    const wish = call.text('flotilla-wait') ?? headerOf(head.headers, 'x-flotilla-wait')
+    return wish === undefined ? this.#settings.waitFor : waitLevels.find(level => level === wish)
+  }
+}
+
+function serve(act: (exchange: Exchange) => void): Decision {
+  return { kind: 'serve', serve: async exchange => act(exchange) }
+}
+
+/** Whether the call has what its command needs; where it has not, Kubo refuses it, in its own words. */
+function isComplete(call: Call, { headers }: RequestHead): boolean {
+  const form = formOf(headers)
+  switch (call.command) {
+    case 'pin/ls':
+      return form !== 'broken'
+    case 'pin/update':
+      return form !== 'broken' && call.args.length === 2
+    case 'pin/add':
+    case 'pin/rm':
+      return form === 'none' ? call.args.length > 0 : form !== 'broken'
+    default:
+      return typeof form !== 'string'
+  }
+}
+
+function isUpload({ command }: Call): boolean {
+  return command === 'add' || command === 'block/put' || command === 'dag/put' || command === 'dag/import'
+}
+
+/** Commands whose arguments may also be the lines of a body. */
+function takesLines({ command }: Call): boolean {
+  return command === 'pin/add' || command === 'pin/rm'
+}
+
+/** Kubo marks answers of many values. */
+function isStream({ command, flag }: Call): boolean {
+  return (command === 'pin/add' && flag('progress', false)) || (command === 'pin/ls' && flag('stream', false))
+}
+
+function command(asked: Asked): Promise<void> {
+  switch (asked.call.command) {
+    case 'pin/add':
+      return pinAdd(asked)
+    case 'pin/rm':
+      return pinRemove(asked)
+    case 'pin/update':
+      return pinUpdate(asked)
+    default:
+      return pinList(asked)
+  }
+}
+
+/** Ends a call with its client, with the door, and with the call's own `timeout`, in Kubo's words. */
+class Limit implements Disposable {
+  readonly signal: AbortSignal
+  readonly #timer: NodeJS.Timeout | undefined
+
+  constructor(signals: readonly AbortSignal[], timeoutMs: number | null) {
+    const over = new AbortController()
+    this.signal = AbortSignal.any([...signals, over.signal])
+    // Node's timers count in 32 bits.
+    if (timeoutMs !== null && timeoutMs < 2 ** 31) {
+      this.#timer = setTimeout(() => over.abort(new Error('context deadline exceeded')), timeoutMs)
     }
-    const exposed = 'X-Stream-Output, X-Chunked-Output, X-Content-Length'
-    return {
-      'Access-Control-Allow-Headers': exposed,
-      'Access-Control-Expose-Headers': exposed,
-      ...(this.#serverHeader ? { Server: this.#serverHeader } : {})
-    }
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
   }
 }

@@ -1,77 +1,126 @@
 /**
- * An intercepted call passes the same gate as at Kubo: Kubo is asked itself, with the caller's Origin, Referer, User-Agent and Authorization and an
- * option that cannot be read, which comes behind every gate and before the command. Without Kubo its default rules hold.
+ * Kubo's own gate for calls that Kubo does not see: authorization, origin, referer, browsers, the client's version. Kubo is asked, with the
+ * client's headers, to run the same command with an option that cannot be read: options are read behind every check and before the command, so
+ * a complaint about the option means that the gate is open, and anything else is the refusal to hand on.
  */
-import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../src/clock.ts'
-import type { Origins } from './origins.ts'
-import type { Call } from './request.ts'
-import type { Upstream } from './upstream.ts'
+import { isFault } from '../../src/errors.ts'
+import { headerOf } from './head.ts'
+import { forKubo, type Ports } from './origins.ts'
+import type { Header } from './reply.ts'
+import type { Command } from './table.ts'
+import type { KuboReply, Upstream } from './upstream.ts'
 
-export interface Verdict {
-  /** `null`: open. */
-  readonly refusal: { readonly status: number; readonly contentType: string; readonly body: Buffer } | null
-  /** To copy into the answer. */
-  readonly headers: Readonly<Record<string, string>>
-  /** Kubo answered. */
+export interface Admission {
+  /** `false`: nobody could be asked, and only what needs no Kubo can be done. */
   readonly isKuboThere: boolean
+  /** What to answer instead. */
+  readonly refusal: { readonly status: number; readonly headers: readonly Header[]; readonly body: Buffer } | null
+  /** Headers that every answer to this client carries: what a browser may do with it. */
+  readonly cors: readonly Header[]
 }
 
-const asked = ['origin', 'referer', 'user-agent', 'authorization']
-const copied = ['access-control-allow-origin', 'access-control-allow-credentials', 'vary']
-const rememberMs = 5_000
-const verdictsMax = 1_000
-const probeMs = 3_000
+/** A gate may be changed by restarting Kubo only; this is how long a restart goes unnoticed. */
+const keptMs = 5_000
+const entriesMax = 1_000
+/** Kubo answers at once or not at all. */
+const askingMs = 5_000
+
+/** The headers that Kubo's gate looks at, and nothing else of the client. */
+const judged = ['Authorization', 'Origin', 'Referer', 'User-Agent'] as const
+/** Two identities of the IPFS Companion extension, which Kubo lets in always. */
+const companions = new Set(['chrome-extension://nibjojkomfdiaoajekhjakgkdhaomnch', 'chrome-extension://hjoieblefckbooibpepigmacodalfndh'])
 
 export class Gate {
-  readonly #parts: { readonly upstream: Upstream; readonly origins: Origins; readonly clock: Clock }
-  readonly #verdicts = new Map<string, { readonly verdict: Promise<Verdict>; readonly untilMs: number }>()
+  readonly #upstream: Upstream
+  readonly #clock: Clock
+  readonly #known = new Map<string, { readonly admission: Promise<Admission>; readonly untilMs: number }>()
 
-  constructor(parts: { upstream: Upstream; origins: Origins; clock: Clock }) {
-    this.#parts = parts
+  constructor({ upstream, clock }: { upstream: Upstream; clock: Clock }) {
+    this.#upstream = upstream
+    this.#clock = clock
   }
 
-  judge(client: IncomingMessage, { command }: Call): Promise<Verdict> {
-    const raw = this.#parts.origins.toKubo(client.rawHeaders)
-    const headers = raw.flatMap((name, position) =>
-      position % 2 === 0 && asked.includes(name.toLowerCase()) ? [name, raw[position + 1] ?? ''] : []
-    )
-    const name = [command, ...headers].join('\n')
-    const nowMs = this.#parts.clock.monotonicMs()
-    const known = this.#verdicts.get(name)
-    if (known && known.untilMs > nowMs) return known.verdict
-    if (this.#verdicts.size >= verdictsMax) this.#verdicts.clear()
-    const verdict = this.#ask(command, headers, client)
-    this.#verdicts.set(name, { verdict, untilMs: nowMs + rememberMs })
-    void verdict.then(({ isKuboThere }) => isKuboThere || this.#verdicts.delete(name))
-    return verdict
+  /** Whether a client with these headers may run `command`. Rejects for nothing that is the client's or Kubo's doing. */
+  judge(command: Command, headers: readonly string[], ports: Ports): Promise<Admission> {
+    const shown = judged.flatMap(name => {
+      const value = headerOf(headers, name.toLowerCase())
+      return value === undefined || (name === 'Authorization' && this.#upstream.authorization !== null) ? [] : [name, value]
+    })
+    const key = JSON.stringify([command, ports.door, shown])
+    const known = this.#known.get(key)
+    const now = this.#clock.monotonicMs()
+    if (known && known.untilMs > now) return known.admission
+    if (this.#known.size >= entriesMax) this.#known.clear()
+    const admission = this.#ask(command, shown, ports).then(answer => {
+      // A dead Kubo may be back at any time.
+      if (!answer.isKuboThere) this.#known.delete(key)
+      return answer
+    })
+    this.#known.set(key, { admission, untilMs: now + keptMs })
+    return admission
   }
 
-  async #ask(command: string, headers: readonly string[], client: IncomingMessage): Promise<Verdict> {
+  async #ask(command: Command, shown: readonly string[], ports: Ports): Promise<Admission> {
     try {
-      const {
-        status,
-        headers: found,
-        body
-      } = await this.#parts.upstream.call(`/api/v0/${command}?stream-channels=gate`, { headers, signal: AbortSignal.timeout(probeMs) })
-      const raw = Object.entries(found).flatMap(([name, value]) =>
-        copied.includes(name) && typeof value === 'string' ? [name, value] : []
-      )
-      const mapped = this.#parts.origins.toClient(raw)
-      const kept = Object.fromEntries(mapped.flatMap((name, position) => (position % 2 === 0 ? [[name, mapped[position + 1] ?? '']] : [])))
-      const refusal = status === 400 ? null : { status, contentType: found['content-type'] ?? 'text/plain; charset=utf-8', body }
-      return { refusal, headers: kept, isKuboThere: true }
-    } catch {
-      return { refusal: isSuspicious(client) ? forbidden : null, headers: {}, isKuboThere: false }
+      const reply = await this.#upstream.post(command, {
+        query: new URLSearchParams({ 'stream-channels': 'gate' }),
+        headers: shown.map((text, at) => (shown[at - 1] === 'Origin' || shown[at - 1] === 'Referer' ? forKubo(text, ports) : text)),
+        signal: AbortSignal.timeout(askingMs)
+      })
+      const origin = headerOf(shown, 'origin')
+      const headers = clientHeaders(reply.headers, origin, ports)
+      const refusal = isOpen(reply) ? null : { status: reply.status, headers, body: reply.body }
+      return { isKuboThere: true, refusal, cors: headers.filter(([name]) => isCors(name)) }
+    } catch (error) {
+      if (!isFault(error, 'kubo_unreachable') && !(error instanceof DOMException)) throw error
+      return { isKuboThere: false, refusal: isForeign(shown, ports) ? forbidden : null, cors: [['Vary', 'Origin']] }
     }
   }
 }
 
-const forbidden = { status: 403, contentType: 'text/plain; charset=utf-8', body: Buffer.from('403 - Forbidden\n') }
+/** The one other refusal with this status comes before the gate, and says which version of the client it wants. */
+function isOpen({ status, body }: KuboReply): boolean {
+  return status === 400 && !body.toString('utf8').startsWith('api version mismatch')
+}
 
-/** Kubo's default: no foreign page, and no browser that hides where it comes from. */
-function isSuspicious({ headers: { origin, referer, 'user-agent': agent = '' } }: IncomingMessage): boolean {
-  const isLocal = (text: string) => /^https?:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:|\/|$)/i.test(text)
-  if (origin !== undefined || referer !== undefined) return !isLocal(origin ?? referer ?? '')
-  return agent.startsWith('Mozilla') && !agent.includes('Electron')
+function isCors(name: string): boolean {
+  return /^(vary|access-control-allow-(origin|credentials))$/i.test(name)
+}
+
+/** Of Kubo's headers what is not about the connection, and with the client's own origin. */
+function clientHeaders(raw: readonly string[], origin: string | undefined, ports: Ports): Header[] {
+  const headers: Header[] = []
+  for (let at = 0; at < raw.length; at += 2) {
+    const [name = '', value = ''] = raw.slice(at, at + 2)
+    if (/^(connection|content-length|date|keep-alive|transfer-encoding|trailer)$/i.test(name)) continue
+    const isOwn = /^access-control-allow-origin$/i.test(name) && origin !== undefined && value === forKubo(origin, ports)
+    headers.push([name, isOwn ? origin : value])
+  }
+  return headers
+}
+
+const forbidden: Admission['refusal'] = {
+  status: 403,
+  headers: [
+    ['Content-Type', 'text/plain; charset=utf-8'],
+    ['Vary', 'Origin'],
+    ['X-Content-Type-Options', 'nosniff']
+  ],
+  body: Buffer.from('403 - Forbidden\n')
+}
+
+/** Kubo's rules as they are without a configuration, for the time in which it cannot be asked: better to refuse a page than to pin for any. */
+function isForeign(shown: readonly string[], { door, kubo }: Ports): boolean {
+  const origin = headerOf(shown, 'origin')
+  const referer = headerOf(shown, 'referer')
+  const agent = headerOf(shown, 'user-agent') ?? ''
+  const isTrusted = (text: string) => {
+    const [, port] = /^https?:\/\/(?:127\.0\.0\.1|\[::1\]|localhost):(\d+)$/.exec(text) ?? []
+    return (port !== undefined && (Number(port) === door || Number(port) === kubo)) || companions.has(text)
+  }
+  const refererOrigin = referer === undefined ? undefined : (/^[^:]+:\/\/[^/?#]*/.exec(referer)?.[0] ?? referer)
+  if (origin !== undefined && !isTrusted(origin)) return true
+  if (refererOrigin !== undefined && !isTrusted(refererOrigin)) return true
+  return origin === undefined && referer === undefined && agent.startsWith('Mozilla') && !agent.includes('Electron')
 }

@@ -1,68 +1,96 @@
 /**
- * Pass-through: every byte of a call that is not ours reaches Kubo and comes back. Raw headers in order and case, trailers, early refusals, aborts
- * in both directions. By hand on node:http and not by http-proxy, which normalises paths, merges repeated headers and answers 100 by itself.
+ * Pass-through: a client's connection has one of its own to Kubo, and bytes go from one to the other as they are. Only heads of requests are read (they
+ * decide), and the ends of answers are watched. So trailers, early refusals, `100 Continue`, HTTP/1.0, half-closed clients, resets and endless streams
+ * are right by construction: whatever Kubo does, the client sees.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { messageOf } from '../../src/errors.ts'
-import { kuboFailure } from './answer.ts'
-import type { Origins } from './origins.ts'
-import type { Upstream } from './upstream.ts'
+import type { Socket } from 'node:net'
+import { Answers, type Asked } from './answers.ts'
 
-export function pass(
-  client: IncomingMessage,
-  answer: ServerResponse,
-  { upstream, origins }: { upstream: Upstream; origins: Origins }
-): void {
-  const headers = origins.toKubo(client.rawHeaders)
-  const hasBody = client.headers['content-length'] !== undefined || client.headers['transfer-encoding'] !== undefined
-  // Without a length Node would send an empty body in chunks, and Kubo would then close the connection.
-  if (!hasBody && client.method !== 'GET' && client.method !== 'HEAD') headers.push('Content-Length', '0')
-  const outgoing = upstream.open(client.method ?? 'GET', client.url ?? '/', headers)
-
-  outgoing.on('continue', () => answer.writeContinue())
-  outgoing.on('response', incoming => relay(incoming, client, answer, origins))
-  outgoing.on('error', error => {
-    if (answer.headersSent) answer.destroy()
-    else if (!answer.destroyed) kuboFailure(answer, 502, `Kubo does not answer: ${messageOf(error)}`)
-  })
-  answer.on('close', () => {
-    if (!answer.writableFinished) outgoing.destroy()
-  })
-  client.on('error', () => outgoing.destroy())
-  client.pipe(outgoing)
+export interface PassageParts {
+  readonly client: Socket
+  /** A new connection to Kubo. */
+  readonly upstream: Socket
+  /** Every request that was sent has its answer. */
+  readonly onRest: () => void
+  /** There is room again for what comes from the client. */
+  readonly onRoom: () => void
+  /** Kubo has closed its side: nothing more comes. `error` where it broke. */
+  readonly onEnd: (error: Error | null) => void
 }
 
-function relay(incoming: IncomingMessage, client: IncomingMessage, answer: ServerResponse, origins: Origins): void {
-  const isOld = client.httpVersion === '1.0'
-  const headers = origins.toClient(incoming.rawHeaders)
-  answer.sendDate = false
-  // Only what Kubo said about the connection is passed on.
-  answer.removeHeader('connection')
-  // An HTTP/1.0 client knows neither chunks nor trailers: it reads to the end of the connection.
-  answer.writeHead(
-    incoming.statusCode ?? 502,
-    incoming.statusMessage ?? '',
-    (isOld ? without(headers, /^(transfer-encoding|trailer)$/i) : headers) as never
-  )
-  answer.flushHeaders()
-  incoming.on('data', chunk => {
-    if (answer.write(chunk)) return
-    incoming.pause()
-    answer.once('drain', () => incoming.resume())
-  })
-  incoming.on('end', () => {
-    if (!isOld && incoming.rawTrailers.length > 0) answer.addTrailers(pairs(incoming.rawTrailers))
-    answer.end()
-  })
-  // A broken answer must not look like a finished one.
-  incoming.on('error', () => answer.destroy())
-  incoming.on('aborted', () => answer.destroy())
-}
+export class Passage {
+  readonly #client: Socket
+  readonly #upstream: Socket
+  readonly #answers: Answers
+  #isOver = false
 
-function without(headers: readonly string[], name: RegExp): string[] {
-  return headers.filter((_, position) => !name.test(headers[position - (position % 2)] ?? ''))
-}
+  constructor({ client, upstream, onRest, onRoom, onEnd }: PassageParts) {
+    this.#client = client
+    this.#upstream = upstream
+    this.#answers = new Answers({ forward: bytes => this.#forward(bytes) })
+    const end = (error: Error | null) => {
+      if (this.#isOver) return
+      this.#isOver = true
+      onEnd(error)
+    }
+    upstream.on('data', (bytes: Buffer) => {
+      this.#answers.read(bytes)
+      if (this.#answers.isAtRest) onRest()
+    })
+    upstream.on('drain', onRoom)
+    upstream.on('end', () => end(null))
+    upstream.on('error', end)
+    upstream.on('close', () => end(null))
+  }
 
-function pairs(flat: readonly string[]): [string, string][] {
-  return flat.flatMap((name, position): [string, string][] => (position % 2 === 0 ? [[name, flat[position + 1] ?? '']] : []))
+  get isAtRest(): boolean {
+    return this.#answers.isAtRest
+  }
+
+  /** Kubo takes no more requests here. */
+  get isClosing(): boolean {
+    return this.#answers.isClosing || this.#isOver
+  }
+
+  /** Of the answer that is due nothing has come: it can still be another one. */
+  get isSilent(): boolean {
+    return this.#answers.isSilent && !this.#answers.isAtRest
+  }
+
+  /** The client would take the end of the connection for the end of the answer. */
+  get wouldLookFinished(): boolean {
+    return this.#answers.endsWithConnection
+  }
+
+  get isFull(): boolean {
+    return this.#upstream.writableNeedDrain
+  }
+
+  ask(asked: Asked): void {
+    this.#answers.ask(asked)
+  }
+
+  write(bytes: Buffer): void {
+    this.#upstream.write(bytes)
+  }
+
+  /** The client sends no more. */
+  end(): void {
+    this.#upstream.end()
+  }
+
+  /** The client has room again. */
+  resume(): void {
+    this.#upstream.resume()
+  }
+
+  /** The client is gone, or the connection has done its duty. */
+  close(): void {
+    this.#isOver = true
+    this.#upstream.destroy()
+  }
+
+  #forward(bytes: Buffer): void {
+    if (!this.#client.write(bytes)) this.#upstream.pause()
+  }
 }

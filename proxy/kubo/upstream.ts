@@ -1,65 +1,170 @@
-/** The Kubo behind the door: connections that keep an answer readable after an upload broke, and raw requests over them. */
-import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
-import { connect, type Socket } from 'node:net'
+/** The Kubo behind the door: connections that carry what passes through, and small calls of the door's own. */
+import { type Agent, type IncomingMessage, request as openHttp } from 'node:http'
+import { request as openHttps, Agent as TlsAgent } from 'node:https'
+import type { Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { kuboAddress } from '../../src/address.ts'
+import { ClusterError, messageOf } from '../../src/errors.ts'
+import { linesOf } from './lines.ts'
+import { KuboAgent, type KuboTarget, PatientSocket } from './patient-socket.ts'
 
-export class Upstream {
+/** Answers to the door's own calls are a line; this is where one is no longer believed. */
+const replyBytesMax = 64 << 20
+
+export interface KuboReply {
+  readonly status: number
+  readonly headers: readonly string[]
+  readonly body: Buffer
+}
+
+export interface KuboCall {
+  readonly query?: URLSearchParams | undefined
+  /** Headers of the client on whose behalf this is, names and values in turn. */
+  readonly headers?: readonly string[] | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export class Upstream implements Disposable {
+  readonly #target: KuboTarget
   readonly #agent: Agent
-  readonly #target: { readonly host: string; readonly port: number } | { readonly socketPath: string }
+  readonly #tlsName: string | null
+  /** The port of Kubo's API, for translating origins; `null` on a Unix socket. */
+  readonly port: number | null
+  /** The address for people. */
+  readonly shown: string
+  /** What the door says of itself instead of the client's own word; `null` leaves that as it is. */
+  readonly authorization: string | null
+  /** Behind https there may be a server for many names, so it is told which one is meant; `null` leaves the client's word. */
+  readonly host: string | null
 
-  /** @param api Kubo's API: a multiaddress or a URL */
-  constructor(api: string) {
-    const { origin, socketPath } = kuboAddress(api)
-    const { hostname, port } = new URL(origin)
-    this.#target = socketPath === null ? { host: hostname, port: Number(port || 80) } : { socketPath }
-    this.#agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 64, scheduling: 'lifo' })
-    // Node's own sockets forget what was received when a write fails; Kubo answers before an upload ends, and then closes.
-    this.#agent.createConnection = options => keepReading(connect(options as never))
+  /** @param node a multiaddress or a URL @throws ClusterError `invalid` */
+  constructor(node: string, authorization: string | null) {
+    const { origin, socketPath } = kuboAddress(node)
+    const url = new URL(origin)
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    const isTls = url.protocol === 'https:'
+    const port = Number(url.port || (isTls ? 443 : 80))
+    this.#target = socketPath === null ? { host, port } : { path: socketPath }
+    this.#tlsName = isTls ? host : null
+    this.port = socketPath === null ? port : null
+    this.shown = socketPath === null ? origin : `unix:${socketPath}`
+    this.host = isTls ? url.host : null
+    this.authorization = authorization
+    this.#agent = isTls ? new TlsAgent({ keepAlive: true, maxFreeSockets: 64 }) : new KuboAgent(this.#target)
   }
 
-  /** Kubo's port; 0 on a Unix socket. */
-  get port(): number {
-    return 'port' in this.#target ? this.#target.port : 0
+  /** A connection of its own; it reads on when Kubo has closed its side, and when a write has failed. */
+  connect(): Socket {
+    if (this.#tlsName === null) return PatientSocket.open(this.#target, { allowHalfOpen: true })
+    // Kubo itself speaks no TLS: what stands in front of it decides how an early refusal arrives.
+    return connectTls({ ...this.#target, servername: this.#tlsName, allowHalfOpen: true, ALPNProtocols: ['http/1.1'] } as never)
   }
 
-  /** @param headers names and values in turn, sent as they stand */
-  open(method: string, path: string, headers: readonly string[]): ClientRequest {
-    return request({ ...this.#target, method, path, headers: headers as never, agent: this.#agent, setHost: false, maxHeaderSize: 1 << 20 })
-  }
-
-  /** A call of our own, without a body; the whole answer. */
-  async call(
-    path: string,
-    { headers = [], signal }: { headers?: readonly string[]; signal?: AbortSignal } = {}
-  ): Promise<{ status: number; headers: IncomingMessage['headers']; body: Buffer }> {
-    const outgoing = this.open('POST', path, ['Host', 'kubo', ...headers, 'Content-Length', '0'])
-    const abort = () => outgoing.destroy(new Error('given up'))
-    signal?.addEventListener('abort', abort, { once: true })
+  /**
+   * Runs a command without a body and collects its answer.
+   * @throws ClusterError `kubo_unreachable`; the reason of `signal`
+   */
+  async post(command: string, call: KuboCall = {}): Promise<KuboReply> {
     try {
-      const answer = await new Promise<IncomingMessage>((resolve, reject) => outgoing.on('response', resolve).on('error', reject).end())
-      const chunks: Buffer[] = []
-      for await (const chunk of answer as AsyncIterable<Buffer>) chunks.push(chunk)
-      return { status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks) }
-    } finally {
-      signal?.removeEventListener('abort', abort)
+      const answer = await this.#send(command, call)
+      return { status: answer.statusCode ?? 0, headers: answer.rawHeaders, body: await bodyOf(answer) }
+    } catch (error) {
+      call.signal?.throwIfAborted()
+      throw this.unreachable(error)
     }
   }
 
-  close(): void {
+  /** Runs a command that answers one JSON value. @throws ClusterError `kubo_error` with Kubo's words, and as {@link post} */
+  async json(command: string, call: KuboCall = {}): Promise<unknown> {
+    const { status, body } = await this.post(command, call)
+    const text = body.toString('utf8')
+    const value = jsonOf(text)
+    if (status !== 200) throw kuboFailure(status, value, text)
+    return value
+  }
+
+  /**
+   * Runs a command that answers a stream of JSON values, one a line.
+   * @throws ClusterError as {@link json}, also in the middle, where Kubo says so in its trailer
+   */
+  async *lines(command: string, call: KuboCall = {}): AsyncGenerator<unknown, void, undefined> {
+    let answer: IncomingMessage | undefined
+    try {
+      answer = await this.#send(command, call)
+      if (answer.statusCode !== 200) {
+        const text = (await bodyOf(answer)).toString('utf8')
+        throw kuboFailure(answer.statusCode ?? 0, jsonOf(text), text)
+      }
+      for await (const line of linesOf(answer)) yield jsonOf(line.toString('utf8'))
+      const failure = answer.trailers['x-stream-error']
+      if (failure !== undefined) throw kuboFailure(500, undefined, Buffer.from(failure, 'latin1').toString('utf8'))
+    } catch (error) {
+      call.signal?.throwIfAborted()
+      throw this.unreachable(error)
+    } finally {
+      answer?.destroy()
+    }
+  }
+
+  async #send(command: string, { query, headers = [], signal }: KuboCall): Promise<IncomingMessage> {
+    signal?.throwIfAborted()
+    const path = `/api/v0/${command}${query?.size ? `?${query}` : ''}`
+    const authorization = this.authorization === null ? [] : ['Authorization', this.authorization]
+    for (;;) {
+      const request = (this.#tlsName === null ? openHttp : openHttps)({
+        ...('path' in this.#target ? { socketPath: this.#target.path } : this.#target),
+        agent: this.#agent,
+        method: 'POST',
+        path,
+        headers: ['Host', this.host ?? 'kubo', ...headers, ...authorization, 'Content-Length', '0'],
+        setHost: false,
+        ...(signal && { signal })
+      })
+      try {
+        return await new Promise((resolve, reject) => {
+          request.on('response', resolve).on('error', reject).end()
+        })
+      } catch (error) {
+        // Kubo, on its way down, had closed a connection that lay in the pool: it has not seen the request, a new one tells whether it is back.
+        const isStale = request.reusedSocket && (error as NodeJS.ErrnoException).code === 'ECONNRESET'
+        if (!isStale) throw error
+      }
+    }
+  }
+
+  /** What the network threw, as a fault with a sentence. */
+  unreachable(error: unknown): ClusterError {
+    if (error instanceof ClusterError) return error
+    return new ClusterError({ code: 'kubo_unreachable' }, `Kubo at ${this.shown} does not answer: ${messageOf(error)}`, { cause: error })
+  }
+
+  [Symbol.dispose](): void {
     this.#agent.destroy()
   }
 }
 
-/** Bytes that can no longer be sent are dropped; what Kubo said before it closed stays readable (nodejs/node#12339). */
-function keepReading(socket: Socket): Socket {
-  type Write = (this: Socket, ...words: unknown[]) => void
-  const patched = socket as unknown as { _write: Write; _writev: Write }
-  for (const name of ['_write', '_writev'] as const) {
-    const write = patched[name]
-    patched[name] = function (...words) {
-      const done = words.at(-1) as () => void
-      write.call(this, ...words.slice(0, -1), () => done())
-    }
+async function bodyOf(answer: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of answer) {
+    length += chunk.length
+    if (length > replyBytesMax) throw new Error('the answer is larger than 64 MiB')
+    chunks.push(chunk)
   }
-  return socket
+  return Buffer.concat(chunks)
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** A failure that Kubo reported, in its own words. */
+export function kuboFailure(status: number, value: unknown, text: string): ClusterError {
+  const { Message, Code } = (typeof value === 'object' && value !== null ? value : {}) as { Message?: unknown; Code?: unknown }
+  const message = typeof Message === 'string' ? Message : text.trim().slice(0, 1_000)
+  return new ClusterError({ code: 'kubo_error', status, kuboCode: typeof Code === 'number' ? Code : 0 }, message)
 }

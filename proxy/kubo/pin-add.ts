@@ -1,0 +1,103 @@
+/** `pin/add` and `pin/update`: arguments and answers are Kubo's, the pins are everybody's. */
+import type { Cid, Pin, PinOptions, PinProgress } from '../../src/types.ts'
+import { goJson, xmlText } from './answer.ts'
+import { type Asked, agreed, failure, pinFailure, resolve, settle } from './asked.ts'
+import { cidText } from './cid-text.ts'
+
+const nameBytesMax = 255
+/** In XML Go leaves no zeros out. */
+const zeros = '<Progress>0</Progress><Bytes>0</Bytes>'
+/** For taking back a pin whose client has left. */
+const takeBackMs = 10_000
+
+export async function pinAdd(asked: Asked): Promise<void> {
+  const { call, answer, args } = asked
+  const isRecursive = call.flag('recursive', true)
+  const name = call.text('name') ?? ''
+  const nameBytes = Buffer.byteLength(name)
+  if (nameBytes > nameBytesMax) throw failure(`pin name is ${nameBytes} bytes (max ${nameBytesMax} bytes)`)
+  const onProgress = call.flag('progress', false)
+    ? (progress: PinProgress | null) => answer.write(progressText(asked, progress))
+    : undefined
+  const pinned: Cid[] = []
+  for (const word of args) {
+    const cid = await resolve(asked, word)
+    const before = await agreed(asked, cid)
+    if (before?.mode === 'recursive' && !isRecursive) throw failure(`pin: ${cidText(cid, call.cidBase)} already pinned recursively`)
+    await pinOne(asked, cid, { ...keptOf(before), name, mode: isRecursive ? 'recursive' : 'direct' }, before, onProgress)
+    pinned.push(cid)
+  }
+  await answer.write(pinsText(asked, 'AddPinOutput', pinned, cid => `pinned ${cid} ${isRecursive ? 'recursively' : 'directly'}\n`))
+  answer.end()
+}
+
+/** Pins and waits. What did not get pinned does not stay, as at Kubo; what was pinned before does. */
+async function pinOne(
+  asked: Asked,
+  cid: Cid,
+  options: PinOptions,
+  before: Pin | undefined,
+  onProgress?: (progress: PinProgress | null) => Promise<void>
+): Promise<void> {
+  const { api, signal, keepsTrying } = asked
+  await api.pin(cid, { ...options, signal })
+  try {
+    const last = await settle(asked, cid, onProgress)
+    if (last !== null && last.nodes > 0) await onProgress?.(last)
+  } catch (error) {
+    const isGone = signal.aborted
+    if (before === undefined && !(isGone && keepsTrying)) await api.unpin(cid, { signal: AbortSignal.timeout(takeBackMs) }).catch(() => {})
+    // Kubo names the step that was cut short, before it has begun to answer.
+    if (isGone && !asked.answer.hasBegun) throw failure(`pin: ${error instanceof Error ? error.message : String(error)}`)
+    throw pinFailure(error)
+  }
+}
+
+/** What another `pin add` of the same CID leaves as it is. A pin of Kubo's never expires. */
+function keptOf(before: Pin | undefined): PinOptions {
+  if (before === undefined) return {}
+  const { replicationMin, replicationMax, metadata, origins } = before
+  return { replicationMin, replicationMax, metadata, origins, expireAt: null }
+}
+
+export async function pinUpdate(asked: Asked): Promise<void> {
+  const { api, call, answer, signal, args } = asked
+  const [from, to] = await Promise.all([resolve(asked, args[0] ?? ''), resolve(asked, args[1] ?? '')])
+  const source = await agreed(asked, from)
+  if (source?.mode !== 'recursive') throw failure("'from' cid was not recursively pinned already")
+  if (from !== to) {
+    const target = await agreed(asked, to)
+    if (target?.mode === 'recursive') throw failure("'to' cid was already recursively pinned")
+    await pinOne(asked, to, { pinUpdate: from, name: source.name, mode: 'recursive' }, target)
+    // The old pin ends when the new one is there: in between both are kept, and nothing is ever without a pin.
+    if (call.flag('unpin', true)) await api.unpin(from, { signal })
+  }
+  await answer.write(pinsText(asked, 'PinUpdateOutput', [from, to], () => '', `updated ${args[0]} to ${args[1]}\n`))
+  answer.end()
+}
+
+/** The one value at the end, in the answer's format. */
+export function pinsText({ call }: Asked, xmlName: string, pins: readonly Cid[], line: (cid: string) => string, text?: string): string {
+  const shown = pins.map(cid => cidText(cid, call.cidBase))
+  switch (call.format) {
+    case 'json':
+      return goJson({ Pins: shown })
+    case 'text':
+      return text ?? shown.map(line).join('')
+    case 'xml':
+      return `<${xmlName}>${shown.map(cid => `<Pins>${xmlText(cid)}</Pins>`).join('')}${xmlName === 'AddPinOutput' ? zeros : ''}</${xmlName}>`
+  }
+}
+
+/** Zeros are left out, as Go does. */
+function progressText({ call }: Asked, progress: PinProgress | null): string {
+  const { nodes = 0, bytes = 0 } = progress ?? {}
+  switch (call.format) {
+    case 'json':
+      return goJson({ ...(nodes > 0 ? { Progress: nodes } : {}), ...(bytes !== null && bytes > 0 ? { Bytes: bytes } : {}) })
+    case 'text':
+      return nodes > 0 ? `Fetched/Processed ${nodes} nodes\n` : ''
+    case 'xml':
+      return `<AddPinOutput>${nodes > 0 ? `<Progress>${nodes}</Progress>` : ''}</AddPinOutput>`
+  }
+}
