@@ -8,6 +8,7 @@ import type { Abortable } from '../../src/lifetime.ts'
 import type { Log } from '../../src/log.ts'
 import type { PeerId } from '../../src/types.ts'
 import type { Rpc } from '../net/rpc.ts'
+import type { Placed } from '../raft/membership.ts'
 import { Raft } from '../raft/raft.ts'
 import type { Configuration, Fetch, Message, NodeId, RaftRole, RaftSettings, RaftStatus, Refusal, Restored } from '../raft/types.ts'
 import type { Store } from '../state/store.ts'
@@ -55,6 +56,8 @@ const limits: Omit<RaftSettings, 'id' | 'electionTicks' | 'heartbeatTicks' | 'ra
 }
 /** A follower that lost the connection to its leader waits this long at most before it looks for votes. */
 const hurryMs = 100
+/** Members known by hearsay, at most. */
+const guestsMax = 64
 /** Entries looked at for one append that is read from disk. */
 const fetchedMax = 4_096
 
@@ -79,7 +82,10 @@ export class Driver implements AsyncDisposable {
   /** What was last told of. */
   #reign: { readonly term: number; readonly leader: NodeId | null; readonly role: RaftRole } | undefined
   #followed: Configuration | undefined
+  #settled: Configuration | undefined
   #members: readonly ClusterMember[] = []
+  /** Members that this peer knows by hearsay, until its log says who they are. */
+  readonly #guests = new Map<PeerId, ClusterMember>()
   #onStatus: () => void = () => {}
 
   constructor(parts: DriverParts, settings: DriverSettings) {
@@ -109,7 +115,7 @@ export class Driver implements AsyncDisposable {
     this.#applier = new Applier({ machine, sessions: this.#sessions, storage, raft })
     this.#raft = raft
     this.#onStatus = onStatus
-    rpc.setMembers(this.#others(fromConfiguration(present)))
+    for (const member of fromConfiguration(present)) this.#guests.set(member.id, member)
     this.#followMembers()
     this.#transport.receive(message => this.#receive(message))
     this.#delivery.serve()
@@ -299,17 +305,45 @@ export class Driver implements AsyncDisposable {
   // ---- members and connections ----
 
   #followMembers(): void {
-    const { configuration } = this.#core
-    if (configuration === this.#followed) return
-    this.#followed = configuration
-    this.#members = fromConfiguration(configuration)
-    // A newcomer's log begins with the founders; until its own entry arrives it knows more members from its welcome, so none is dropped here.
-    if (this.#members.some(({ id }) => id === this.#parts.rpc.self)) this.#parts.rpc.setMembers(this.#others(this.#members))
+    const { configurations } = this.#core
+    const settled = configurations[0]?.configuration
+    const latest = this.#core.configuration
+    if (latest === this.#followed && settled === this.#settled) return
+    if (settled !== this.#settled && settled?.members.some(({ id }) => id === this.#parts.rpc.self)) this.#guests.clear()
+    this.#followed = latest
+    this.#settled = settled
+    this.#members = fromConfiguration(latest)
+    this.#serveMembers()
     this.#onStatus()
   }
 
-  #others(members: readonly ClusterMember[]): ClusterMember[] {
-    return members.filter(({ id }) => id !== this.#parts.rpc.self)
+  /**
+   * Served are the members of every configuration that may still be the valid one, and those that others spoke of: a peer whose log is behind may
+   * not know its leader yet, and one that would not listen to it would stay behind for ever.
+   */
+  #serveMembers(): void {
+    const served = new Map(this.#guests)
+    for (const { configuration } of this.#core.configurations)
+      for (const member of configuration === this.#followed ? this.#members : fromConfiguration(configuration))
+        served.set(member.id, member)
+    served.delete(this.#parts.rpc.self)
+    this.#parts.rpc.setMembers([...served.values()])
+  }
+
+  /** A peer of this cluster says who its members are. Of what was committed before what this peer knows, nothing is believed. */
+  introduced({ index, configuration }: Placed): void {
+    if (this.#end || index < this.settled.index) return
+    const known = new Set(this.#core.configurations.flatMap(({ configuration }) => configuration.members.map(({ id }) => id)))
+    const guests = fromConfiguration(configuration).filter(({ id }) => !known.has(id) && id !== this.#parts.rpc.self)
+    if (guests.length === 0) return
+    if (this.#guests.size + guests.length > guestsMax) this.#guests.clear()
+    for (const guest of guests.slice(0, guestsMax)) this.#guests.set(guest.id, guest)
+    this.#serveMembers()
+  }
+
+  /** The latest configuration that is known to be committed. */
+  get settled(): Placed {
+    return this.#core.configurations[0] as Placed // there is always one
   }
 
   #connection(peer: PeerId, isUp: boolean): void {

@@ -13,6 +13,7 @@ import type { Rpc } from '../net/rpc.ts'
 import type { Store } from '../state/store.ts'
 import type { Consensus, ConsensusStatus, Proposed, StateMachine } from './consensus.ts'
 import { Driver, type DriverParts, type DriverSettings } from './driver.ts'
+import { Introductions } from './introductions.ts'
 import { decodeWelcome, encodeRequest, type Newcomer, toMember, type Welcome } from './members.ts'
 import { changeMs, Membership, methods } from './membership.ts'
 import { LogStorage } from './storage.ts'
@@ -54,10 +55,14 @@ export class RaftConsensus implements Consensus {
   readonly #storage: LogStorage
   readonly #driver: Driver
   readonly #membership: Membership
+  readonly #introductions: Introductions
+  readonly #subscriptions = new DisposableStack()
   readonly #tasks: Tasks
   readonly #listeners = new Set<(status: ConsensusStatus) => void>()
   #clusterId = ''
   #isReady = false
+  #hasBegun = false
+  #isSettling = false
 
   constructor(parts: RaftConsensusParts, settings: RaftConsensusSettings) {
     this.#parts = parts
@@ -66,6 +71,7 @@ export class RaftConsensus implements Consensus {
     this.#tasks = new Tasks(logFailures(parts.log))
     this.#driver = new Driver({ ...parts, storage: this.#storage }, settings)
     this.#membership = new Membership({ ...parts, driver: this.#driver, storage: this.#storage, clusterId: () => this.#clusterId })
+    this.#introductions = new Introductions({ ...parts, driver: this.#driver, tasks: this.#tasks })
   }
 
   /** The cluster this folder belongs to, before anything is started; `undefined` where it is empty. @throws ClusterError `cannot_start` */
@@ -91,7 +97,9 @@ export class RaftConsensus implements Consensus {
     this.#isReady = await this.#storage.isReady()
     await this.#driver.start(() => this.#changed())
     this.#membership.serve()
-    this.#tasks.run('membership', stop => this.#keepMembership(stop))
+    this.#subscriptions.use(this.#introductions.start())
+    this.#hasBegun = true
+    this.#settle()
   }
 
   propose(data: Uint8Array, options: Abortable = {}): Promise<Proposed> {
@@ -129,6 +137,7 @@ export class RaftConsensus implements Consensus {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#subscriptions.dispose()
     const tasks = this.#tasks[Symbol.asyncDispose]()
     await this.#driver[Symbol.asyncDispose]()
     await tasks
@@ -168,6 +177,19 @@ export class RaftConsensus implements Consensus {
 
   // ---- this peer's own membership ----
 
+  /** Also for a peer that was a member once, was removed, and is added again. */
+  #settle(): void {
+    if (this.#isSettling) return
+    this.#isSettling = true
+    this.#tasks.run('membership', async stop => {
+      try {
+        await this.#keepMembership(stop)
+      } finally {
+        this.#isSettling = false
+      }
+    })
+  }
+
   /** Asks for the vote once caught up, and tells the others a new name or address. */
   async #keepMembership(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
@@ -205,6 +227,10 @@ export class RaftConsensus implements Consensus {
 
   #changed(): void {
     const status = this.status()
+    if (this.#hasBegun) {
+      this.#introductions.spread()
+      if (status.role === 'learner') this.#settle()
+    }
     for (const listener of this.#listeners) listener(status)
   }
 }

@@ -3,13 +3,24 @@ import { assert } from './assert.ts'
 import { voters } from './quorum.ts'
 import type { Configuration, NodeId, Restored } from './types.ts'
 
+/** A configuration, and where it stands in the log; index 0 for the founding one. */
+export interface Placed {
+  readonly index: number
+  readonly configuration: Configuration
+}
+
 export class Membership {
-  readonly #history: { readonly index: number; readonly configuration: Configuration }[]
+  readonly #history: Placed[]
 
   constructor(restored: Restored) {
     assert(restored.configurations.length > 0, 'a log begins with a configuration')
     this.#history = [...restored.configurations]
     this.commit(restored.hardState.commit)
+  }
+
+  /** The latest one that is known to be committed, and those behind it. */
+  get history(): readonly Placed[] {
+    return this.#history
   }
 
   get current(): Configuration {

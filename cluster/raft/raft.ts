@@ -6,7 +6,7 @@
 import { assert } from './assert.ts'
 import { answerVote, becomeFollower, campaign, checkQuorum, countVote, isLoyal, ownVotePersisted, tickElection } from './election.ts'
 import { RaftLog } from './log.ts'
-import { Membership, overlaps, sorted } from './membership.ts'
+import { Membership, overlaps, type Placed, sorted } from './membership.ts'
 import { drawElectionTimeout, type Node, send } from './node.ts'
 import { voters } from './quorum.ts'
 import {
@@ -278,6 +278,10 @@ export class Raft implements RaftCore {
 
   get configuration(): Configuration {
     return this.#node.membership.current
+  }
+
+  get configurations(): readonly Placed[] {
+    return this.#node.membership.history
   }
 
   status(): RaftStatus {

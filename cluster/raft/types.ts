@@ -209,5 +209,7 @@ export interface RaftCore {
   readonly commit: number
   /** The same object until it changes. */
   readonly configuration: Configuration
+  /** The latest one that is known to be committed, and those behind it, with their indexes. At least one. */
+  readonly configurations: Restored['configurations']
   status(): RaftStatus
 }

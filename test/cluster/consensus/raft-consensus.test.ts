@@ -126,6 +126,29 @@ test('four peers join a cluster of one at the same time', async () => {
   await pin(peers.get(4), 'without the first')
 })
 
+test('a founder that was away while another peer joined and came to lead is taken in by it', async () => {
+  await using peers = await TestPeers.open()
+  const founders = peers.found(1, 2, 3)
+  await Promise.all([1, 2].map(number => peers.start(number, founders)))
+  await until('a leader', () => peers.leader())
+  await peers.start(4, peers.join(1))
+  await until(
+    'three voters and the one that is away',
+    () =>
+      peers
+        .get(4)
+        .consensus.status()
+        .members.filter(({ isVoter }) => isVoter).length === 4
+  )
+  await pin(peers.get(4), 'while 3 is away')
+  // Of four voters three are needed: with 1 gone, they are 2, 4 and 3, which has never heard of 4.
+  await peers.get(1).kill()
+  const late = await peers.start(3, founders)
+  peers.network.cut(peers.get(2).id, late.id)
+  await until('4 leads', () => peers.leader() === 4)
+  await until('the late founder has what it missed', () => hasAll(late, ['while 3 is away']))
+})
+
 test('without a majority a proposal ends as no_leader or unknown, and is never answered as done', async () => {
   await using peers = await TestPeers.open()
   await three(peers)
