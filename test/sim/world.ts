@@ -1,390 +1,334 @@
 /**
- * A seeded world for the Raft core: nodes, a network that loses, repeats, delays and cuts, disks that forget what was not synced, clocks of different
- * rates. One thread, no promise, no clock: the same seed is the same run. After every event the invariants of the protocol are checked
- * (their numbers are those of the list in the Raft literature collected for this project: I1 election safety, I3 log matching, I4 and I5 committed
- * prefixes, I6 leader completeness, I12 vote stability, I14 monotonic, I17 applied once and in order).
+ * A whole cluster in one thread, from one number: the same seed is the same run, byte for byte. First everything may go wrong, and nothing
+ * wrong may come of it (safety); then all is healed, and the cluster must work again within a bound (liveness).
  */
-import { Raft } from '../../cluster/raft/raft.ts'
-import type { Configuration, Entry, HardState, Message, NodeId, Ready } from '../../cluster/raft/types.ts'
+import { crc32 } from 'node:zlib'
+import { toMember } from '../../cluster/consensus/members.ts'
+import type { Beginning } from '../../cluster/consensus/raft-consensus.ts'
+import type { PeerId } from '../../src/types.ts'
+import { newcomer } from '../support/newcomer.ts'
+import { Agenda } from './agenda.ts'
+import { Clients } from './client.ts'
+import { takeOver } from './globals.ts'
+import { Invariants } from './invariants.ts'
+import { History } from './machine.ts'
+import { fairWeather, Network } from './network.ts'
+import { SimPeer } from './peer.ts'
+import { drawPlan, type Plan, tickMs } from './plan.ts'
+import { Random } from './random.ts'
+import type { RpcWorld, SimRpc } from './rpc.ts'
+import { leaderOf, makeTrouble } from './trouble.ts'
+import { type Invariant, Violation } from './violation.ts'
 
-/** Faults put into the driver on purpose, to see them caught. */
-export type Mutation = 'forget_vote' | 'ack_before_durable' | 'forget_entries' | 'count_learners' | 'apply_twice' | 'lose_hard_state'
-export const mutations: readonly Mutation[] = [
-  'forget_vote',
-  'ack_before_durable',
-  'forget_entries',
-  'count_learners',
-  'apply_twice',
-  'lose_hard_state'
-]
-
-export class Violation extends Error {}
-
-/** Mulberry32: small, and good enough to choose faults. */
-export function randomOf(seed: number): (below: number) => number {
-  let state = seed >>> 0
-  return below => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let value = Math.imul(state ^ (state >>> 15), 1 | state)
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value
-    return ((value ^ (value >>> 14)) >>> 0) % below
-  }
+export interface WorldOptions {
+  readonly profile?: string
+  /** Length of the safety phase; drawn by the seed where it is not said. */
+  readonly ticks?: number | undefined
+  /** Is given one line an event. */
+  readonly trace?: ((line: string) => void) | undefined
 }
 
-interface Disk {
-  hardState: HardState
-  entries: Entry[]
-  applied: number
+export interface Outcome {
+  readonly seed: number
+  /** Of everything that arrived anywhere, in order. */
+  readonly digest: number
+  readonly events: number
+  readonly messages: number
+  readonly committed: number
+  readonly acknowledged: number
+  readonly leaders: number
+  /** What happened how often: troubles, refusals, replaced logs, changes of members. */
+  readonly seen: ReadonlyMap<string, number>
+  /** Milliseconds of the world from the end of the troubles until everything was in order again. */
+  readonly healedMs: number
+  readonly failure: { readonly invariant: Invariant; readonly message: string; readonly atMs: number } | null
 }
 
-interface Write {
-  readonly ready: Ready
-  /** Ticks until it is durable. */
-  left: number
+/** A healed cluster must be in order in this time (a join whose call was lost waits for two deadlines of 15 s), and those it may take longer for every entry: some seeds allow one in flight. */
+const healingMs = 60_000
+const healingMsPerEntry = 100
+/** For so long, by the slowest clock, it must then stay so, without another election; longer than any question may stay open. */
+const steadyMs = 6_000
+/** Messages a peer may cause in a tick while nobody asks for anything: heartbeats, their answers, and a little. */
+const idleMessagesMax = 3
+
+export async function simulate(seed: number, options: WorldOptions = {}): Promise<Outcome> {
+  const world = new World(seed, options)
+  using _ = takeOver(world.agenda, world.random.fork())
+  return await world.run()
 }
 
-interface SimNode {
-  readonly id: NodeId
-  disk: Disk
-  raft: Raft | null
-  write: Write | null
-  applied: number
-  /** The last index that reached the state, counted apart from what the driver believes: I17. */
-  reached: number
-  /** Highest values seen, also over restarts: I14. */
-  seen: { term: number; votes: Map<number, NodeId> }
-  /** Percent of the ticks of the world that this node's clock sees. */
-  rate: number
-  downFor: number
-}
-
-interface Flying {
-  readonly message: Message
-  left: number
-}
-
-interface Faults {
-  readonly drop: number
-  readonly repeat: number
-  readonly delayMax: number
-  readonly crash: number
-  readonly cut: number
-  readonly slowDisk: number
-  readonly membership: number
-}
-
-const electionTicks = 10
-
-export class World {
-  readonly #random: (below: number) => number
-  readonly #mutation: Mutation | undefined
-  readonly #nodes: SimNode[]
-  readonly #faults: Faults
-  readonly #founders: Configuration
-  #flying: Flying[] = []
-  #cuts = new Map<string, number>()
-  /** Who led which term: I1. */
-  readonly #leaders = new Map<number, NodeId>()
-  /** What was ever committed anywhere, by index: I4, I5. */
-  readonly #committed: string[] = ['']
-  readonly #acknowledged = new Map<number, number>()
-  #next = 1
+export class World implements RpcWorld {
+  readonly plan: Plan
+  readonly agenda = new Agenda()
+  readonly random: Random
+  readonly network: Network
+  readonly history = new History()
+  readonly invariants: Invariants
+  readonly clients: Clients
+  readonly peers = new Map<PeerId, SimPeer>()
+  isCalm = false
+  readonly #seed: number
+  readonly #trace: ((line: string) => void) | undefined
+  readonly #seen = new Map<string, number>()
+  #failure: Outcome['failure'] = null
   #digest = 0
+  #events = 0
+  #messages = 0
 
-  constructor(seed: number, mutation?: Mutation) {
-    this.#random = randomOf(seed)
-    this.#mutation = mutation
-    const random = this.#random
-    const size = 1 + random(5)
-    const learners = size >= 3 && random(3) === 0 ? 1 : 0
-    this.#founders = {
-      members: Array.from({ length: size }, (_, index) => ({
-        id: `n${index}`,
-        isVoter: index < size - learners,
-        context: new Uint8Array()
-      }))
+  constructor(seed: number, { profile = 'all', ticks, trace }: WorldOptions) {
+    this.#seed = seed
+    this.#trace = trace
+    this.random = new Random(seed)
+    this.plan = drawPlan(this.random, { profile, ticks })
+    this.network = new Network(this.plan.weather, this.random.fork(), (delay, work) => this.after(delay, work))
+    this.clients = new Clients(this, this.random.fork())
+    const { founders, joiners } = this.plan
+    const all = Array.from({ length: founders + joiners }, (_, position) => newcomer(position + 1))
+    const founding = all.slice(0, founders)
+    const found: Beginning = { type: 'found', clusterId: 'simulated', members: founding }
+    this.invariants = new Invariants({ members: founding.map(member => toMember(member, true)) })
+    for (const [position, self] of all.entries()) {
+      const join = (peer: SimPeer): Beginning => ({ type: 'join', contacts: ({ signal }) => this.#contacts(peer, signal) })
+      const peer = new SimPeer(self, position < founders ? () => found : join, this, this.random.fork())
+      this.peers.set(self.id, peer)
+      this.network.add(peer)
     }
-    const chance = (most: number) => (random(2) === 0 ? random(most) : 0)
-    this.#faults = {
-      drop: chance(30),
-      repeat: chance(20),
-      delayMax: 1 + chance(12),
-      crash: chance(8),
-      cut: chance(10),
-      slowDisk: chance(60),
-      membership: chance(10)
-    }
-    this.#nodes = this.#founders.members.map(({ id }) => ({
-      id,
-      disk: { hardState: { term: 0, vote: null, commit: 0 }, entries: [], applied: 0 },
-      raft: null,
-      write: null,
-      applied: 0,
-      reached: 0,
-      seen: { term: 0, votes: new Map() },
-      rate: 70 + random(31),
-      downFor: 0
-    }))
-    for (const node of this.#nodes) this.#boot(node)
   }
 
-  /** Everything may fail, then everything heals: first no invariant may break, then the cluster must work again. */
-  run(ticks: number): { digest: number; committed: number } {
-    for (let tick = 0; tick < ticks; tick++) this.#tick(true)
-    this.#cuts.clear()
-    for (const node of this.#nodes) {
-      node.rate = 100
-      if (node.raft === null) this.#boot(node)
-    }
-    const target = this.#committed.length + 3
-    for (let tick = 0; tick < 600; tick++) {
-      // New writes must be agreed again; then, in silence, everybody must come to the same end.
-      this.#tick(false, this.#committed.length <= target)
-      const isLevel = this.#nodes.every(({ applied }) => applied >= target && applied === this.#committed.length - 1)
-      if (isLevel) return { digest: this.#digest, committed: this.#committed.length - 1 }
-    }
-    throw new Violation(
-      `liveness: ${this.#committed.length - 1} committed of ${target} wanted, applied ${this.#nodes.map(({ applied }) => applied).join()}`
-    )
+  get now(): number {
+    return this.agenda.now
   }
 
-  #tick(isFaulty: boolean, hasLoad = true): void {
-    const random = this.#random
-    if (isFaulty) this.#disturb()
-    for (const node of this.#nodes) {
-      if (node.raft === null) {
-        if (--node.downFor <= 0) this.#boot(node)
-        continue
+  async run(): Promise<Outcome> {
+    let healedMs = 0
+    try {
+      this.note(`plan ${JSON.stringify(this.plan)}`)
+      this.#begin()
+      await this.#until(this.plan.lengthMs)
+      this.#heal()
+      healedMs = await this.#settle()
+      await this.#stay()
+      this.clients.requireAnswered()
+      this.clients.requireTruth()
+    } catch (error) {
+      this.fail(error)
+    }
+    const { committed, leadersCount, dropsCount, changesCount } = this.invariants
+    return {
+      seed: this.#seed,
+      digest: this.#digest,
+      events: this.#events,
+      messages: this.#messages,
+      committed,
+      acknowledged: this.clients.acknowledgedCount,
+      leaders: leadersCount,
+      seen: this.#seen.set('log replaced', dropsCount).set('change committed', changesCount),
+      healedMs,
+      failure: this.#failure && { ...this.#failure, message: this.#named(this.#failure.message) }
+    }
+  }
+
+  /** The first violation is the run's; what comes of it is not looked at. */
+  fail(error: unknown): void {
+    const violation = error instanceof Violation ? error : new Violation('the peer failed', String(error), { cause: error })
+    this.#failure ??= { invariant: violation.invariant, message: violation.message, atMs: this.now }
+    this.note(`violation ${violation.message}`)
+  }
+
+  /** A check whose violation must not be lost in the code under test. */
+  guard(check: () => void): void {
+    try {
+      check()
+    } catch (error) {
+      this.fail(error)
+      throw error
+    }
+  }
+
+  /** Names instead of ids. */
+  #named(text: string): string {
+    return [...this.peers.values()].reduce((named, { id, name }) => named.replaceAll(id, name), text)
+  }
+
+  count(event: string): void {
+    this.#seen.set(event, (this.#seen.get(event) ?? 0) + 1)
+  }
+
+  after(delay: number, work: () => void): void {
+    this.agenda.after(delay, work)
+  }
+
+  rpcOf(id: PeerId): SimRpc | undefined {
+    return this.peers.get(id)?.rpc
+  }
+
+  /** Peers that take questions. */
+  running(): readonly SimPeer[] {
+    return [...this.peers.values()].filter(peer => peer.consensus !== undefined && !peer.isPaused)
+  }
+
+  /** A digest of what arrives where and when is one of everything: whatever differs in a peer differs in what it says next. */
+  arrived(from: PeerId, to: PeerId, channel: string, payload: Uint8Array): void {
+    this.#messages++
+    const link = (this.peers.get(from)?.name ?? '').charCodeAt(1) * 16 + (this.peers.get(to)?.name ?? '').charCodeAt(1)
+    const mixed = Math.imul(Math.imul(this.#digest ^ this.now, 0x85ebca6b) ^ crc32(payload), 0xc2b2ae35) ^ link
+    this.#digest = (mixed ^ (mixed >>> 15)) >>> 0
+    if (this.#trace)
+      this.note(`${this.peers.get(to)?.name} hears ${this.peers.get(from)?.name} ${channel} ${Buffer.from(payload).toString('hex')}`)
+  }
+
+  note(line: string): void {
+    this.#trace?.(`${this.now} ${line}`)
+  }
+
+  // ---- safety ----
+
+  #begin(): void {
+    const { joiners, founders, lengthMs } = this.plan
+    const all = [...this.peers.values()]
+    for (const peer of all.slice(0, founders)) peer.start()
+    for (const peer of all.slice(founders, founders + joiners)) this.after(this.random.below(lengthMs / 2), () => peer.start())
+    this.#ask()
+    this.#trouble()
+  }
+
+  #trouble(): void {
+    this.after(this.random.between(1, this.plan.calmMax), () => {
+      if (this.isCalm) return
+      const trouble = this.random.any(this.plan.troubles)
+      if (trouble !== undefined) {
+        this.count(trouble)
+        this.note(`trouble ${trouble}`)
+        makeTrouble(trouble, this)
       }
-      if (random(100) < node.rate) node.raft.tick()
-      this.#drive(node)
-    }
-    this.#deliver(isFaulty)
-    for (const node of this.#nodes) this.#progress(node, isFaulty)
-    if (hasLoad && (random(3) === 0 || !isFaulty)) this.#propose()
-  }
-
-  #disturb(): void {
-    const random = this.#random
-    const { crash, cut, membership } = this.#faults
-    if (random(1_000) < crash) this.#crash(this.#pick())
-    if (random(1_000) < cut * 3) {
-      const one = this.#pick().id
-      for (const { id } of this.#nodes) {
-        const lasts = 5 + random(60)
-        if (id === one) continue
-        if (random(3) > 0) this.#cuts.set(`${one}>${id}`, lasts)
-        if (random(3) > 0) this.#cuts.set(`${id}>${one}`, lasts)
-      }
-    }
-    for (const [link, left] of this.#cuts) {
-      if (left <= 1) this.#cuts.delete(link)
-      else this.#cuts.set(link, left - 1)
-    }
-    if (random(1_000) < membership * 4) this.#changeMember()
-  }
-
-  #pick(): SimNode {
-    const node = this.#nodes[this.#random(this.#nodes.length)]
-    if (node === undefined) throw new Error('a world has nodes')
-    return node
-  }
-
-  // ---- one node ----
-
-  #boot(node: SimNode): void {
-    const { disk } = node
-    const terms: { index: number; term: number }[] = []
-    const configurations: { index: number; configuration: Configuration }[] = [{ index: 0, configuration: this.#founders }]
-    for (const entry of disk.entries) {
-      if (entry.term !== terms.at(-1)?.term) terms.push({ index: entry.index, term: entry.term })
-      if (entry.type === 'configuration') configurations.push({ index: entry.index, configuration: entry.configuration })
-    }
-    const commit = Math.min(Math.max(disk.hardState.commit, disk.applied), disk.entries.length)
-    if (disk.applied > disk.entries.length) throw new Violation(`I15: ${node.id} applied ${disk.applied} of ${disk.entries.length}`)
-    node.raft = new Raft(
-      {
-        id: node.id,
-        electionTicks,
-        heartbeatTicks: 2,
-        appendBytesMax: 300,
-        inflightMax: 4,
-        inflightBytesMax: 2_000,
-        uncommittedBytesMax: 4_000,
-        cacheBytesMax: 400,
-        random: this.#random
-      },
-      {
-        hardState: { ...disk.hardState, commit },
-        applied: disk.applied,
-        truncated: { index: 0, term: 0 },
-        lastIndex: disk.entries.length,
-        terms,
-        configurations
-      }
-    )
-    node.write = null
-    node.applied = node.reached = disk.applied
-  }
-
-  /** What was not durable is gone. */
-  #crash(node: SimNode): void {
-    if (node.raft === null) return
-    node.raft = null
-    node.write = null
-    node.downFor = 1 + this.#random(this.#random(2) === 0 ? 4 : 80)
-    if (this.#mutation === 'forget_vote') node.disk.hardState = { ...node.disk.hardState, vote: null }
-    if (this.#mutation === 'lose_hard_state') node.disk.hardState = { term: node.disk.entries.at(-1)?.term ?? 0, vote: null, commit: 0 }
-    if (this.#mutation === 'forget_entries' && node.disk.applied < node.disk.entries.length)
-      node.disk.entries = node.disk.entries.slice(0, Math.max(node.disk.applied, node.disk.entries.length - 2))
-  }
-
-  #drive(node: SimNode): void {
-    const { raft } = node
-    if (raft === null) return
-    this.#send(raft.outgoing())
-    if (node.write !== null || !(raft.hasReady() || node.applied < raft.status().commit)) return
-    const ready = raft.ready()
-    this.#send(ready.messages)
-    if (this.#mutation === 'ack_before_durable') this.#send(ready.afterPersist)
-    for (const { to, index } of ready.fetches) raft.supply(to, node.disk.entries.slice(index - 1, index + 2))
-    node.write = { ready, left: this.#random(100) < this.#faults.slowDisk ? 1 + this.#random(8) : this.#random(2) }
-  }
-
-  /** The outstanding write comes a tick nearer to its end. */
-  #progress(node: SimNode, isFaulty: boolean): void {
-    const { write, raft, disk } = node
-    if (write === null || raft === null) return
-    if (isFaulty && write.left-- > 0) return
-    const { ready } = write
-    node.write = null
-    const [first] = ready.entries
-    if (first !== undefined) {
-      if (first.index - 1 > disk.entries.length) throw new Violation(`a hole in the log of ${node.id}`)
-      if (first.index <= disk.applied) throw new Violation(`${node.id} drops what it applied`)
-      disk.entries = [...disk.entries.slice(0, first.index - 1), ...ready.entries]
-    }
-    if (ready.hardState) disk.hardState = ready.hardState
-    this.#checkDurable(node)
-    // The worst moments for a crash: durable and told to nobody, or just told.
-    if (isFaulty && this.#random(400) < this.#faults.crash) return this.#crash(node)
-    raft.advance()
-    if (this.#mutation !== 'ack_before_durable') this.#send(ready.afterPersist)
-    this.#apply(node, ready.commit)
-    disk.applied = node.applied
-    raft.applied(node.applied)
-    this.#check(node)
-    if (isFaulty && ready.hardState?.vote != null && this.#random(100) < this.#faults.crash) this.#crash(node)
-  }
-
-  #apply(node: SimNode, commit: number): void {
-    for (let index = node.applied + 1; index <= commit; index++) {
-      const entry = node.disk.entries[index - 1]
-      if (entry === undefined) throw new Violation(`${node.id} should apply ${index}, which is not on its disk`)
-      const text = textOf(entry)
-      this.#committed[index] ??= text
-      if (this.#committed[index] !== text)
-        throw new Violation(`I4: ${node.id} applied ${text} at ${index}, others ${this.#committed[index]}`)
-      if (index !== node.reached + 1) throw new Violation(`I17: ${node.id} applies ${index} after ${node.reached}`)
-      node.reached = index
-      this.#digest = (Math.imul(this.#digest, 31) + index * 7 + entry.term + node.id.charCodeAt(1)) | 0
-      node.applied = index
-      if (this.#mutation === 'apply_twice' && this.#random(50) === 0 && index > 1) node.applied--
-    }
-    for (const [index, value] of this.#acknowledged) {
-      if (this.#committed[index] !== undefined && !this.#committed[index]?.endsWith(`=${value}`))
-        throw new Violation(`an acknowledged value is lost at ${index}`)
-    }
-  }
-
-  // ---- what is asked of them ----
-
-  #propose(): void {
-    const leader = this.#nodes.find(({ raft }) => raft?.status().role === 'leader')
-    if (leader?.raft == null) return
-    const data = new Uint8Array(4 + this.#random(60))
-    const value = this.#next++
-    new DataView(data.buffer).setUint32(0, value)
-    leader.raft.propose(data)
-  }
-
-  #changeMember(): void {
-    const leader = this.#nodes.find(({ raft }) => raft?.status().role === 'leader')
-    if (leader?.raft == null) return
-    const { members } = leader.raft.status().configuration
-    const target = members[this.#random(members.length)]
-    const voters = members.filter(({ isVoter }) => isVoter)
-    if (target === undefined || (target.isVoter && voters.length <= 1) || target.id === leader.id) return
-    leader.raft.proposeConfiguration({
-      members: members.map(member => (member === target ? { ...member, isVoter: !member.isVoter } : member))
+      this.#trouble()
     })
   }
 
-  // ---- the network ----
-
-  #send(messages: readonly Message[]): void {
-    const { repeat, delayMax } = this.#faults
-    for (const message of messages) {
-      const copies = this.#random(100) < repeat ? 2 : 1
-      for (let copy = 0; copy < copies; copy++) this.#flying.push({ message, left: this.#random(delayMax) })
-    }
-    // Bounded, as a real queue is.
-    if (this.#flying.length > 4_000) this.#flying = this.#flying.slice(-4_000)
+  #ask(): void {
+    this.after(this.random.between(1, this.plan.askEvery), () => {
+      if (this.isCalm) return
+      this.clients.ask()
+      this.#ask()
+    })
   }
 
-  #deliver(isFaulty: boolean): void {
-    const arrived: Message[] = []
-    const flying: Flying[] = []
-    for (const item of this.#flying) {
-      if (isFaulty && item.left-- > 0) flying.push(item)
-      else if (!(isFaulty && this.#random(100) < this.#faults.drop) && !this.#cuts.has(`${item.message.from}>${item.message.to}`))
-        arrived.push(item.message)
-    }
-    this.#flying = flying
-    for (const message of arrived) {
-      const node = this.#nodes.find(({ id }) => id === message.to)
-      if (node?.raft == null) continue
-      node.raft.step(this.#mutation === 'count_learners' ? countLearners(message) : message)
-      this.#check(node)
+  async *#contacts(peer: SimPeer, signal: AbortSignal | undefined): AsyncIterable<PeerId> {
+    const others = [...this.peers.keys()].filter(id => id !== peer.id)
+    for (let life = peer.life; peer.life === life && !signal?.aborted; ) {
+      const contact = this.random.any(others)
+      if (contact !== undefined) yield contact
+      await new Promise<void>(resolve => this.after(500, resolve))
     }
   }
 
-  // ---- the invariants ----
+  // ---- liveness ----
 
-  #checkDurable({ disk, seen, id }: SimNode): void {
-    const { term, vote } = disk.hardState
-    if (term < seen.term) throw new Violation(`I14: the term of ${id} fell from ${seen.term} to ${term}`)
-    seen.term = term
-    if (vote === null) return
-    const before = seen.votes.get(term)
-    if (before !== undefined && before !== vote) throw new Violation(`I12: ${id} voted for ${before} and ${vote} in term ${term}`)
-    seen.votes.set(term, vote)
-  }
-
-  #check({ raft, id, disk }: SimNode): void {
-    if (raft === null) return
-    const { role, term, commit, lastIndex } = raft.status()
-    if (commit > lastIndex) throw new Violation(`I15: ${id} commits ${commit} of ${lastIndex}`)
-    if (role !== 'leader') return
-    const before = this.#leaders.get(term)
-    if (before !== undefined && before !== id) throw new Violation(`I1: ${before} and ${id} lead term ${term}`)
-    if (before !== undefined) return
-    this.#leaders.set(term, id)
-    // I6: whoever becomes leader has everything that was committed before.
-    for (let index = 1; index < this.#committed.length; index++) {
-      const entry = disk.entries[index - 1]
-      const text = this.#committed[index]
-      if (text !== undefined && (entry === undefined || textOf(entry) !== text))
-        throw new Violation(`I6: ${id} leads term ${term} without entry ${index}`)
+  #heal(): void {
+    this.note('healed')
+    this.isCalm = true
+    this.network.weather = fairWeather
+    this.network.shape(() => false)
+    for (const peer of this.peers.values()) {
+      if (peer.disk.isBroken) peer.crash()
+      peer.resume()
+      peer.start()
+      peer.disk.delayMax = Math.min(this.plan.diskDelayMax, 20)
     }
   }
-}
 
-/** Makes a learner's acknowledgement look like everybody's: what a leader would do that counts them. */
-function countLearners(message: Message): Message {
-  return message.type === 'append_reply' && !message.rejected ? { ...message, index: message.index + 1 } : message
-}
+  /** A leader, an answer to every member, and every member with the same log, all of it applied. @returns the time it took */
+  async #settle(): Promise<number> {
+    const healed = this.now
+    const longest = Math.max(...[...this.peers.values()].map(peer => peer.disk.durable.lastIndex))
+    const limit = healed + healingMs + healingMsPerEntry * longest
+    const served = new Set<string>()
+    let missing: string | undefined = 'there is no leader'
+    for (let turn = 0; this.now < limit; turn++) {
+      await this.#until(this.now + tickMs)
+      const leader = leaderOf(this.peers)
+      if (leader === undefined) continue
+      if (turn % 10 === 0) for (const peer of this.#members(leader)) this.#serve(peer, served)
+      missing = this.#missing(leader, served)
+      if (missing === undefined) return this.now - healed
+    }
+    throw new Violation('liveness', `${missing}, ${limit - healed} ms after everything was healed: ${this.#describe()}`)
+  }
 
-function textOf(entry: Entry): string {
-  return `${entry.term}/${entry.type}=${entry.type === 'normal' ? new DataView(entry.data.buffer, entry.data.byteOffset).getUint32(0) : ''}`
+  /** A write and a read, until they are answered. */
+  #serve(peer: SimPeer, served: Set<string>): void {
+    for (const what of ['write', 'read'] as const) {
+      const name = `${peer.name} ${what}`
+      if (!served.has(name)) this.clients[what](peer, () => served.add(name))
+    }
+  }
+
+  /** What is still missing; `undefined` where nothing is. */
+  #missing(leader: SimPeer, served: ReadonlySet<string>): string | undefined {
+    const { lastIndex, term, commit, configuration } = leader.core.status()
+    if (commit !== lastIndex) return 'the end of the log is not committed'
+    const outside = [...this.peers.values()].find(({ consensus }) => consensus === undefined)
+    if (outside) return `${outside.name} has not begun`
+    const learner = configuration.members.find(({ isVoter }) => !isVoter)
+    if (learner) return `${learner.id} has no vote`
+    for (const peer of this.#members(leader)) {
+      const { lastIndex: last, term: at } = peer.core.status()
+      const status = peer.consensus?.status()
+      if (last !== lastIndex || at !== term || status?.applied !== lastIndex) return `${peer.name} is behind`
+      if (!status.isReady) return `${peer.name} is not ready`
+      if (peer.stateDigest !== leader.stateDigest) return `${peer.name} has another state`
+      for (const what of ['write', 'read']) if (!served.has(`${peer.name} ${what}`)) return `${peer.name} did not answer a ${what}`
+    }
+    return undefined
+  }
+
+  /** Left alone, it stays with its leader and talks little. */
+  async #stay(): Promise<void> {
+    const before = { term: leaderOf(this.peers)?.core.term, messages: this.#messages }
+    const lengthMs = steadyMs * this.plan.clockSkew
+    await this.#until(this.now + lengthMs)
+    const term = leaderOf(this.peers)?.core.term
+    if (term !== before.term) throw new Violation('liveness', `an election for no reason: term ${before.term} became ${term}`)
+    const perTick = (this.#messages - before.messages) / (lengthMs / tickMs) / this.peers.size
+    if (perTick > idleMessagesMax * this.plan.clockSkew)
+      throw new Violation('liveness', `${perTick} messages a tick and peer with nothing to say: ${this.#describe()}`)
+  }
+
+  /** Those of the leader's configuration. */
+  #members(leader: SimPeer): readonly SimPeer[] {
+    return leader.core.configuration.members.flatMap(({ id }) => this.peers.get(id as PeerId) ?? []).filter(({ hasCore }) => hasCore)
+  }
+
+  #describe(): string {
+    return [...this.peers.values()]
+      .map(({ name, hasCore, core, consensus }) => {
+        if (!hasCore) return `${name} has not begun`
+        return `${name} ${JSON.stringify({ ...core.status(), configuration: undefined, applied: consensus?.status().applied })}`
+      })
+      .join('\n  ')
+  }
+
+  // ---- time ----
+
+  /**
+   * One event after the other, each with everything that follows from it at once: the promises that it settles are all done before the next one.
+   * (The platform runs all of them before the next tick of the process.)
+   */
+  #until(time: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const next = (): void => {
+        if (this.#failure) return reject(new Error('the run is over'))
+        if (this.now >= time) return resolve()
+        this.#events++
+        try {
+          this.agenda.step()
+        } catch (error) {
+          return reject(error)
+        }
+        queueMicrotask(() => process.nextTick(next))
+      }
+      next()
+    })
+  }
 }

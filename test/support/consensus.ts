@@ -3,32 +3,15 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { base58btc } from 'multiformats/bases/base58'
-import type { Newcomer } from '../../cluster/consensus/members.ts'
 import { type Beginning, RaftConsensus } from '../../cluster/consensus/raft-consensus.ts'
 import { openStore } from '../../cluster/state/open-store.ts'
 import { Pinset } from '../../cluster/state/pinset.ts'
 import type { Store } from '../../cluster/state/store.ts'
 import { systemClock } from '../../src/clock.ts'
-import { parseMultiaddr, parsePeerId } from '../../src/codec.ts'
 import { openLog } from '../../src/log.ts'
 import type { PeerId } from '../../src/types.ts'
 import { MemoryNetwork } from './memory-rpc.ts'
-
-/** The `number`th peer id of a test, in ascending order. */
-export function peerId(number: number): PeerId {
-  const digest = new Uint8Array(34)
-  digest.set([0x12, 32, number])
-  return parsePeerId(base58btc.encode(digest).slice(1))
-}
-
-export function newcomer(number: number): Newcomer {
-  return {
-    id: peerId(number),
-    name: `p${number}`,
-    addresses: [parseMultiaddr(`/ip4/127.0.0.1/tcp/${1000 + number}/p2p/${peerId(number)}`)]
-  }
-}
+import { newcomer, peerId } from './newcomer.ts'
 
 export interface TestPeer extends AsyncDisposable {
   readonly id: PeerId

@@ -1,0 +1,147 @@
+/**
+ * A disk that forgets: a write takes time, and a crash loses what was not synced. Batches are atomic and survive in order, so after a crash the
+ * disk holds everything synced, and of the later batches any number of the first ones, also one that was still under way.
+ */
+import { decode } from 'cborg'
+import { decodeEntry } from '../../cluster/consensus/codec.ts'
+import type { HardState } from '../../cluster/raft/types.ts'
+import { key, numberOf } from '../../cluster/state/keys.ts'
+import type { Range, Store, WriteOp } from '../../cluster/state/store.ts'
+import { ClusterError } from '../../src/errors.ts'
+import type { Life } from './peer.ts'
+import type { Random } from './random.ts'
+import { Table } from './table.ts'
+
+interface Batch {
+  readonly ops: readonly WriteOp[]
+  readonly isSynced: boolean
+}
+
+interface Queued extends Batch {
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** What is certain to survive a crash, as far as the checks care. */
+export interface Durable {
+  readonly lastIndex: number
+  readonly hardState: HardState
+  readonly applied: number
+}
+
+const hardStateName = 'm/hard-state'
+const appliedName = 'm/applied'
+const entryPrefix = key('l/')
+
+export class Disk {
+  readonly #random: Random
+  #durable = new Table()
+  #visible = new Table()
+  /** Written, or being written, but not certain to survive. */
+  #pending: Batch[] = []
+  /** Terms of the durable entries; the one with index i is at i - 1. */
+  readonly #terms: number[] = []
+  #hardState: HardState = { term: 0, vote: null, commit: 0 }
+  #applied = 0
+  delayMax: number
+  /** The next write fails, and so does everything behind it. */
+  isBroken = false
+
+  constructor(random: Random, delayMax: number) {
+    this.#random = random
+    this.delayMax = delayMax
+  }
+
+  get durable(): Durable {
+    return { lastIndex: this.#terms.length, hardState: this.#hardState, applied: this.#applied }
+  }
+
+  durableTermAt(index: number): number | undefined {
+    return this.#terms[index - 1]
+  }
+
+  /**
+   * The disk as one life of a process sees it.
+   * @param settled something became certain to survive
+   */
+  open(life: Pick<Life, 'later' | 'isOver'>, settled: () => void): Store {
+    const disk = this
+    const queue: Queued[] = []
+    let isWriting = false
+    const pause = () => new Promise<void>(resolve => life.later(disk.#random.below(2), resolve))
+
+    const next = (): void => {
+      const write = queue.shift()
+      isWriting = write !== undefined
+      if (write === undefined) return
+      disk.#pending.push(write)
+      life.later(disk.#random.between(1, write.isSynced ? disk.delayMax : 2), () => {
+        if (disk.isBroken) return write.reject(new ClusterError({ code: 'storage_failed' }, 'the disk is broken'))
+        disk.#visible.apply(write.ops)
+        if (write.isSynced) disk.#keep(disk.#pending.length)
+        settled()
+        write.resolve()
+        next()
+      })
+    }
+
+    return {
+      engine: 'leveldb',
+      async get(key) {
+        await pause()
+        return disk.#visible.get(key)
+      },
+      async *rows(range: Range, options) {
+        const rows = disk.#visible.range(range, options)
+        await pause()
+        yield* rows
+      },
+      write(ops, { sync }) {
+        return new Promise((resolve, reject) => {
+          queue.push({ ops, isSynced: sync, resolve, reject })
+          // What a dead process still says reaches no disk.
+          if (!isWriting && !life.isOver) next()
+        })
+      },
+      async clear() {
+        throw new Error('consensus clears nothing')
+      },
+      async [Symbol.asyncDispose]() {}
+    }
+  }
+
+  crash(): void {
+    this.isBroken = false
+    this.#keep(this.#random.between(0, this.#pending.length))
+    this.#pending = []
+    this.#visible = this.#durable.copy()
+  }
+
+  /** Makes the first `count` pending batches certain. */
+  #keep(count: number): void {
+    for (const { ops } of this.#pending.splice(0, count)) {
+      this.#durable.apply(ops)
+      for (const op of ops) this.#note(op)
+    }
+  }
+
+  #note(op: WriteOp): void {
+    if (isEntry(op.key)) {
+      const index = numberOf('l/', op.key)
+      if (op.type === 'delete') this.#terms.length = Math.min(this.#terms.length, index - 1)
+      else this.#terms[index - 1] = decodeEntry(op.value).term
+      return
+    }
+    if (op.type === 'delete') return
+    const name = Buffer.from(op.key).toString('latin1')
+    // A row begins with its checksum.
+    if (name === appliedName) this.#applied = decode(op.value.subarray(4)) as number
+    if (name !== hardStateName) return
+    const [term, vote, commit] = decode(op.value.subarray(4)) as [number, string | null, number]
+    this.#hardState = { term, vote, commit }
+  }
+}
+
+function isEntry(name: Uint8Array): boolean {
+  return name.length === entryPrefix.length + 8 && name[0] === entryPrefix[0] && name[1] === entryPrefix[1]
+}

@@ -1,0 +1,266 @@
+/**
+ * Bugs on purpose: what the simulation finds is only worth something if it finds these. Each one changes one line of a module while it is loaded,
+ * so the product carries nothing for it; a mutation whose line is not there any more fails, and is to be brought in line with the code.
+ */
+import { registerHooks } from 'node:module'
+import { pathToFileURL } from 'node:url'
+
+export interface Mutation {
+  readonly name: string
+  /** Below `cluster`, without its ending. */
+  readonly file: string
+  readonly line: string
+  readonly wrong: string
+}
+
+export const mutations: readonly Mutation[] = [
+  // ---- votes ----
+  {
+    name: 'votes-for-everybody',
+    file: 'raft/election',
+    line: 'const isFree = node.vote === message.from ||',
+    wrong: 'const isFree = true ||'
+  },
+  {
+    name: 'votes-for-a-log-that-is-behind',
+    file: 'raft/election',
+    line: '!node.log.isUpToDate(message.lastIndex, message.lastTerm)',
+    wrong: 'false'
+  },
+  {
+    name: 'compares-logs-by-length-alone',
+    file: 'raft/log',
+    line: 'return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.#lastIndex)',
+    wrong: 'return lastIndex >= this.#lastIndex'
+  },
+  {
+    name: 'grants-a-vote-before-it-is-on-disk',
+    file: 'raft/election',
+    line: "sendAfterPersist(node, { type: 'vote_reply'",
+    wrong: "send(node, { type: 'vote_reply'"
+  },
+  {
+    name: 'asks-for-votes-before-its-own-is-on-disk',
+    file: 'raft/election',
+    line: 'else sendAfterPersist(node, request)',
+    wrong: 'else send(node, request)'
+  },
+  {
+    name: 'does-not-keep-a-vote-of-its-term',
+    file: 'raft/raft',
+    line: 'const isNewVote = node.term !== this.#saved.term || node.vote !== this.#saved.vote',
+    wrong: 'const isNewVote = node.term !== this.#saved.term'
+  },
+  {
+    name: 'counts-a-pre-vote-as-a-vote',
+    file: 'raft/election',
+    line: "message.isPreVote ? node.role === 'pre_candidate' : node.role === 'candidate'",
+    wrong: 'true'
+  },
+  {
+    name: 'takes-half-for-a-majority',
+    file: 'raft/quorum',
+    line: 'Math.floor(voterCount / 2) + 1',
+    wrong: 'Math.ceil(voterCount / 2)'
+  },
+  {
+    name: 'forgets-its-vote-at-a-restart',
+    file: 'consensus/storage',
+    line: 'return { hardState: { term, vote, commit }',
+    wrong: 'return { hardState: { term, vote: null, commit }'
+  },
+  // ---- commits ----
+  {
+    name: 'commits-an-old-term-by-counting',
+    file: 'raft/replication',
+    line: '|| log.termAt(agreed) !== node.term',
+    wrong: ''
+  },
+  { name: 'counts-learners', file: 'raft/quorum', line: 'members.filter(({ isVoter }) => isVoter).map', wrong: 'members.map' },
+  {
+    name: 'counts-its-own-entries-before-they-are-on-disk',
+    file: 'raft/replication',
+    line: 'id === settings.id ? log.durable',
+    wrong: 'id === settings.id ? log.lastIndex'
+  },
+  {
+    name: 'acknowledges-entries-before-they-are-on-disk',
+    file: 'raft/replication',
+    line: "sendAfterPersist(node, { type: 'append_reply', to, term: node.term, index: last",
+    wrong: "send(node, { type: 'append_reply', to, term: node.term, index: last"
+  },
+  {
+    name: 'tells-a-follower-to-commit-what-it-may-not-have',
+    file: 'raft/replication',
+    line: 'commit: Math.min(follower.match, node.commit)',
+    wrong: 'commit: node.commit'
+  },
+  {
+    name: 'sends-what-it-promises-before-the-write',
+    file: 'consensus/driver',
+    line: 'if (isUrgent) this.#send(ready.messages)',
+    wrong: 'this.#send(ready.messages); this.#send(ready.afterPersist)'
+  },
+  {
+    name: 'does-not-sync',
+    file: 'consensus/driver',
+    line: 'sync: ready.mustSync',
+    wrong: 'sync: false'
+  },
+  // ---- the log ----
+  {
+    name: 'drops-entries-on-an-overtaken-append',
+    file: 'raft/replication',
+    line: 'const conflict = entries.findIndex(entry => node.log.termAt(entry.index) !== entry.term)',
+    wrong: 'const conflict = entries.length > 0 ? 0 : -1'
+  },
+  {
+    name: 'does-not-compare-the-entry-before',
+    file: 'raft/replication',
+    line: 'node.log.termAt(previousIndex) !== previousTerm',
+    wrong: 'node.log.lastIndex < previousIndex'
+  },
+  {
+    name: 'takes-a-late-write-for-what-replaced-it',
+    file: 'raft/log',
+    line: 'if (this.#writing !== null) this.#writing = Math.min(this.#writing, index - 1)',
+    wrong: ''
+  },
+  {
+    name: 'takes-dropped-entries-for-durable',
+    file: 'raft/log',
+    line: 'this.#durable = Math.min(this.#durable, index - 1)',
+    wrong: ''
+  },
+  {
+    name: 'does-not-write-what-replaces',
+    file: 'raft/log',
+    line: 'this.#handed = Math.min(this.#handed, index - 1)',
+    wrong: ''
+  },
+  {
+    name: 'leaves-replaced-rows-on-disk',
+    file: 'consensus/storage',
+    line: "writes.push({ type: 'delete', key: numberKey(prefix, index) })",
+    wrong: 'void prefix'
+  },
+  {
+    name: 'applies-what-is-being-replaced-on-disk',
+    file: 'consensus/apply',
+    line: 'stored.findIndex(({ index, term }) => raft.termAt(index) !== term)',
+    wrong: '-1'
+  },
+  // ---- once and only once ----
+  { name: 'applied-index-apart-from-the-state', file: 'consensus/apply', line: ', storage.applied(index)]', wrong: ']' },
+  { name: 'sessions-are-not-stored', file: 'consensus/apply', line: '...sessions.writes(), ', wrong: '' },
+  { name: 'sessions-are-forgotten-at-a-restart', file: 'consensus/driver', line: 'await this.#sessions.load(store)', wrong: '' },
+  { name: 'applies-a-repetition', file: 'consensus/sessions', line: 'if (known !== undefined) return known', wrong: '' },
+  {
+    name: 'applies-what-was-answered-long-ago',
+    file: 'consensus/sessions',
+    line: 'if (sequence < session.answeredBelow) return null',
+    wrong: ''
+  },
+  {
+    name: 'denies-what-may-be-in-a-log',
+    file: 'consensus/proposals',
+    line: 'handing > 0 ? unknown() : noLeader()',
+    wrong: 'noLeader()'
+  },
+  {
+    name: 'reads-without-asking',
+    file: 'consensus/raft-consensus',
+    line: 'await this.#driver.propose(new Uint8Array(), options)',
+    wrong: ''
+  },
+  // ---- membership ----
+  {
+    name: 'changes-members-before-it-committed-in-its-term',
+    file: 'raft/raft',
+    line: 'if (!this.#hasCommittedInTerm())',
+    wrong: 'if (false)'
+  },
+  {
+    name: 'two-configurations-at-once',
+    file: 'raft/raft',
+    line: 'if (node.membership.index > node.commit)',
+    wrong: 'if (false)'
+  },
+  {
+    name: 'keeps-a-configuration-whose-entry-is-dropped',
+    file: 'raft/replication',
+    line: 'node.membership.truncateFrom(first.index)',
+    wrong: ''
+  },
+  {
+    name: 'looks-for-no-votes-once-its-removal-is-in-its-log',
+    file: 'raft/election',
+    line: 'mayCampaign(node.settings.id)',
+    wrong: 'isVoter(node.settings.id)'
+  },
+  // ---- liveness ----
+  {
+    name: 'never-asks-after-a-lost-append',
+    file: 'raft/replication',
+    line: 'follower.next > follower.match + 1',
+    wrong: 'false'
+  },
+  { name: 'never-repeats-a-lost-probe', file: 'raft/replication', line: 'follower.resume()', wrong: 'follower.isActive = true' },
+  {
+    name: 'leaves-an-earlier-term-in-the-dark',
+    file: 'raft/raft',
+    line: 'if (isFromLeader(message)) send(',
+    wrong: 'if (false) send('
+  },
+  {
+    name: 'never-asks-for-its-vote',
+    file: 'consensus/raft-consensus',
+    line: 'await this.#membership.promote(self, { signal: stop })',
+    wrong: ''
+  }
+]
+
+type WorldModule = typeof import('./world.ts')
+
+const root = new URL('../../', import.meta.url).href
+let isHooked = false
+
+/** The simulation over the code as it is, or with one mutation: a copy of its modules in this process. @throws Error for an unknown name */
+export async function loadWorld(name?: string): Promise<WorldModule> {
+  if (name === undefined) return import('./world.ts')
+  if (!mutations.some(mutation => mutation.name === name)) throw new Error(`there is no mutation ${name}`)
+  hook()
+  return (await import(`./world.ts?mutation=${name}`)) as WorldModule
+}
+
+/** Marks every module that a marked one imports, and changes the line in the one that is meant. */
+function hook(): void {
+  if (isHooked) return
+  isHooked = true
+  registerHooks({
+    resolve(specifier, context, next) {
+      const found = next(specifier, context)
+      const mark = context.parentURL && new URL(context.parentURL).search
+      if (!mark?.startsWith('?mutation=') || !isOurs(found.url)) return found
+      return { ...found, url: found.url + mark }
+    },
+    load(url, context, next) {
+      const loaded = next(url, context)
+      const { search } = new URL(url)
+      const mutation = search.startsWith('?mutation=') ? mutations.find(({ name }) => `?mutation=${name}` === search) : undefined
+      if (mutation === undefined || !url.startsWith(`${root}cluster/${mutation.file}.ts?`)) return loaded
+      return { ...loaded, source: mutated(String(loaded.source), mutation) }
+    }
+  })
+}
+
+/** @throws Error where the line is not there, or more than once */
+export function mutated(source: string, { name, file, line, wrong }: Mutation): string {
+  const parts = source.split(line)
+  if (parts.length !== 2) throw new Error(`${name}: cluster/${file}.ts has ${parts.length - 1} places that read: ${line}`)
+  return parts.join(wrong)
+}
+
+function isOurs(url: string): boolean {
+  return url.startsWith(`${root}cluster/`) || url.startsWith(pathToFileURL(`${import.meta.dirname}/`).href)
+}

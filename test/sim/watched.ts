@@ -1,0 +1,79 @@
+/** The core as the driver uses it, with the checks looking on after every call. */
+import { Raft } from '../../cluster/raft/raft.ts'
+import type { Configuration, Entry, Message, NodeId, RaftSettings, Ready, Refusal, Restored } from '../../cluster/raft/types.ts'
+
+export interface Watcher {
+  /** The core was called. */
+  observe(): void
+  handed(ready: Ready): void
+  proposed(outcome: { readonly index: number; readonly term: number }, next: Configuration): void
+  applied(index: number): void
+}
+
+export class WatchedRaft extends Raft {
+  readonly #watcher: Watcher
+
+  constructor(settings: RaftSettings, restored: Restored, watcher: Watcher) {
+    super(settings, restored)
+    this.#watcher = watcher
+  }
+
+  override tick(): void {
+    super.tick()
+    this.#watcher.observe()
+  }
+
+  override step(message: Message): void {
+    super.step(message)
+    this.#watcher.observe()
+  }
+
+  override propose(data: Uint8Array): { readonly index: number; readonly term: number } | { readonly refused: Refusal } {
+    const outcome = super.propose(data)
+    this.#watcher.observe()
+    return outcome
+  }
+
+  override proposeConfiguration(next: Configuration): { readonly index: number; readonly term: number } | { readonly refused: Refusal } {
+    const outcome = super.proposeConfiguration(next)
+    if (!('refused' in outcome)) this.#watcher.proposed(outcome, next)
+    this.#watcher.observe()
+    return outcome
+  }
+
+  override campaign(): void {
+    super.campaign()
+    this.#watcher.observe()
+  }
+
+  override forgetLeader(): void {
+    super.forgetLeader()
+    this.#watcher.observe()
+  }
+
+  override ready(): Ready {
+    const ready = super.ready()
+    this.#watcher.handed(ready)
+    return ready
+  }
+
+  override advance(): void {
+    super.advance()
+    this.#watcher.observe()
+  }
+
+  override applied(index: number): void {
+    this.#watcher.applied(index)
+    super.applied(index)
+  }
+
+  override supply(to: NodeId, entries: readonly Entry[]): void {
+    super.supply(to, entries)
+    this.#watcher.observe()
+  }
+
+  override unreachable(to: NodeId): void {
+    super.unreachable(to)
+    this.#watcher.observe()
+  }
+}
