@@ -10,6 +10,7 @@ import { parseMultiaddr } from '../../../src/codec.ts'
 import { isFault } from '../../../src/errors.ts'
 import { openLog } from '../../../src/log.ts'
 import { introduce, loopback, openNetwork, placeOf, secret, silent } from '../../support/network.ts'
+import { until } from '../../support/until.ts'
 
 const at = (text: string) => parseMultiaddr(text)
 const says = (pattern: RegExp) => (error: unknown) => isFault(error, 'peer_unreachable') && pattern.test(error.message)
@@ -143,5 +144,6 @@ test('announced addresses are told instead of those listened on, each with the i
   assert.deepEqual(b.addresses, [`${placeOf(b).bare}/p2p/${b.self}`])
   introduce(a, b) // b dials in vain, a does not
   await a.call(b.self, 'echo', new Uint8Array())
+  await until('b has the link that a made', () => b.isConnected(a.self))
   await b.call(a.self, 'echo', new Uint8Array())
 })
