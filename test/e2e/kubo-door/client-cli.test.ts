@@ -41,7 +41,7 @@ const lines: readonly (string | { readonly sorted: string } | { readonly status:
   'pin add nonsense',
   'pin add --timeout=300ms {nowhere}',
   'pin ls {small}',
-  'pin ls --names {smallV1} {folder}',
+  { sorted: 'pin ls --names {smallV1} {folder}' },
   { sorted: 'pin ls --type=recursive --names' },
   { sorted: 'pin ls --type=direct' },
   { sorted: 'pin ls --type=indirect -q' },
