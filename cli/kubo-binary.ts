@@ -1,5 +1,6 @@
 /** Getting Kubo: what is there is used, else it is fetched or built once and kept in the cache. Says what it does while it does it. */
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { access, constants, copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -45,11 +46,7 @@ export async function ensureKubo({ explicit, say, signal }: KuboWish): Promise<s
     const folder = await mkdtemp(join(tmpdir(), 'flotilla-kubo-'))
     try {
       const built = await get(folder, { say, signal })
-      // Under a name of its own first: somebody else may be doing the same.
-      const fresh = join(cache, `ipfs.${process.pid}`)
-      await copyFile(built, fresh)
-      await rename(fresh, cached)
-      if (!(await works(cached, { signal }))) throw new Error('what came out does not run')
+      await keep(built, cached, { signal })
       say(`Kubo ${kuboVersion} is in ${cached}`)
       return cached
     } catch (error) {
@@ -63,6 +60,18 @@ export async function ensureKubo({ explicit, say, signal }: KuboWish): Promise<s
   throw cannotStart(
     `no Kubo to be had (${failures.join('; ')}): install it so that "ipfs" is on PATH, or name it by --ipfs PATH or KUBO_BIN, or install Go 1.26`
   )
+}
+
+/** Under a name of its own until it is seen to run: somebody else may be doing the same, and what does not run must not take the place of what does. */
+async function keep(built: string, cached: string, { signal }: Abortable): Promise<void> {
+  const fresh = `${cached}.${randomBytes(6).toString('hex')}`
+  try {
+    await copyFile(built, fresh)
+    if (!(await works(fresh, { signal }))) throw new Error('what came out does not run')
+    await rename(fresh, cached)
+  } finally {
+    await rm(fresh, { force: true })
+  }
 }
 
 type Way = { say: (line: string) => void } & Abortable
