@@ -127,8 +127,7 @@ async function connect(
   }
   const answering = connection.remotePeer.toString()
   if (expected === undefined || answering === expected) return connection
-  // Kept if it is the only one to that other peer, which may have begun to use it.
-  if (host.getConnections(connection.remotePeer).some(other => other !== connection && other.status === 'open')) await connection.close()
+  // It is left alone: it may be the one that serves that other peer. libp2p keeps one connection for an address, so they do not add up.
   throw failed(`another peer answers there, ${answering}: its identity is not the expected one`, { isFinal: true })
 }
 

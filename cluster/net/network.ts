@@ -116,11 +116,8 @@ export class Network implements Rpc, AsyncDisposable {
    */
   async dialAny(address: Multiaddr, { signal }: Abortable = {}): Promise<PeerId> {
     const stop = signal === undefined ? this.#tasks.signal : AbortSignal.any([this.#tasks.signal, signal])
-    const connection = await dial(this.#running().node, address, { signal: stop })
-    const peer = parsePeerId(connection.remotePeer.toString())
-    // Asked again and again, a peer that is linked would collect connections.
-    if (this.isConnected(peer)) await connection.close({ signal: stop }).catch(() => {})
-    return peer
+    const { remotePeer } = await dial(this.#running().node, address, { signal: stop })
+    return parsePeerId(remotePeer.toString())
   }
 
   // ---- Rpc ----

@@ -99,16 +99,23 @@ test('a host that does not take connections is asked anew after a second, and gi
   await assert.rejects(a.dialAny(host.address), error => isUnreachable(error) && /no answer within 4 s/.test(String(error)))
 })
 
-test('asked again and again, a peer that is linked collects no connections', async () => {
+test('asked again and again, a peer that is linked keeps its link, and collects no connections', async () => {
   await using a = await openNetwork()
   await using b = await openNetwork()
   await using wire = await relay()
   const address = parseMultiaddr(`/ip4/127.0.0.1/tcp/${await wire.open(placeOf(b).port)}`)
   a.setMembers([{ id: b.self, addresses: [address] }])
   await a.call(b.self, 'open', nothing)
-  for (let round = 0; round < 5; round++) assert.equal(await a.dialAny(address), b.self)
+  const changes: boolean[] = []
+  using _listening = a.onConnection((_peer, isUp) => changes.push(isUp))
+  for (let round = 0; round < 5; round++) {
+    assert.equal(await a.dialAny(address), b.self)
+    const { id } = await createIdentity()
+    await assert.rejects(a.dialAny(parseMultiaddr(`${address}/p2p/${id}`)), /another peer answers there/)
+  }
   await until('the link has its connection for itself', () => wire.connections === 1)
   await a.call(b.self, 'open', nothing)
+  assert.deepEqual(changes, [])
 })
 
 test('a frozen peer is noticed, takes no memory meanwhile, and is linked again when it thaws', async () => {
