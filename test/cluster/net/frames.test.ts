@@ -14,6 +14,7 @@ import {
   cancelFrame,
   faultFrame,
   helloFrame,
+  kinds,
   messageHead,
   pingFrame,
   protocolVersion,
@@ -258,4 +259,24 @@ test('another version of the protocol is refused with a sentence', async () => {
   const opening = OutboundLink.open({ peer, calls, messages }, hello, AbortSignal.timeout(5_000))
   far.send(framed(helloFrame({ ...hello, version: 9 })))
   await assert.rejects(opening, /speaks version 9 of the peer protocol, this peer version 1/)
+})
+
+test('a link is given up after five beats of silence and not before, and any sign of life begins them anew', async () => {
+  const [[calls, far], [messages, farMessages]] = await Promise.all([streamPair(), streamPair()])
+  const opening = OutboundLink.open({ peer, calls, messages }, hello, AbortSignal.timeout(5_000))
+  for (const stream of [far, farMessages]) stream.send(framed(helloFrame(hello)))
+  const link = await opening
+  const { seen } = reading(farMessages)
+  for (let beat = 1; beat <= 4; beat++) {
+    assert.ok(link.beat(5))
+    await until('a question', () => seen.filter(frame => frame[0] === kinds.ping).length === beat)
+  }
+  const call = link.call('echo', Buffer.from('x'), undefined)
+  far.send(framed(answerHead(1)))
+  await call
+  for (let beat = 1; beat <= 5; beat++) assert.ok(link.beat(5), `beat ${beat}`)
+  const lost = assert.rejects(link.call('echo', Buffer.from('x'), undefined), /has stopped answering/)
+  assert.equal(link.beat(5), false)
+  await lost
+  assert.equal(await link.closed, 'it has stopped answering')
 })
