@@ -192,12 +192,6 @@ export const mutations: readonly Mutation[] = [
     line: 'node.membership.truncateFrom(first.index)',
     wrong: ''
   },
-  {
-    name: 'looks-for-no-votes-once-its-removal-is-in-its-log',
-    file: 'raft/election',
-    line: 'mayCampaign(node.settings.id)',
-    wrong: 'isVoter(node.settings.id)'
-  },
   // ---- liveness ----
   {
     name: 'never-asks-after-a-lost-append',

@@ -23,29 +23,30 @@ export async function* runSeeds(order: Order, { threads = availableParallelism()
     const first = order.first + number * portion
     return { ...order, first, last: Math.min(order.last, first + portion - 1) }
   })
-  const workers = Array.from(
-    { length: Math.min(threads, portions.length) },
-    () => new Worker(new URL(import.meta.url), { workerData: true })
-  )
-  const results = new Map<number, PromiseWithResolvers<readonly Outcome[]>>(portions.map(({ first }) => [first, Promise.withResolvers()]))
+  const results = portions.map(() => Promise.withResolvers<readonly Outcome[]>())
   // A result that nobody waits for any more is no failure of the process.
-  for (const { promise } of results.values()) promise.catch(() => {})
+  for (const { promise } of results) promise.catch(() => {})
   let next = 0
-  const give = (worker: Worker): void => {
-    const work = portions[next++]
-    if (work === undefined) return
-    worker.removeAllListeners()
-    worker.once('message', (outcomes: readonly Outcome[]) => {
-      results.get(work.first)?.resolve(outcomes)
-      give(worker)
+  const workers = Array.from({ length: Math.min(threads, portions.length) }, () => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: true })
+    let taken = 0
+    const take = () => {
+      taken = next++
+      const work = portions[taken]
+      if (work !== undefined) worker.postMessage(work)
+    }
+    worker.on('message', (outcomes: readonly Outcome[]) => {
+      results[taken]?.resolve(outcomes)
+      take()
     })
-    worker.once('error', error => results.get(work.first)?.reject(error))
-    worker.postMessage(work)
-  }
+    worker.on('error', error => results[taken]?.reject(error))
+    worker.on('exit', code => results[taken]?.reject(new Error(`a thread ended with ${code}`)))
+    take()
+    return worker
+  })
   try {
-    for (const worker of workers) give(worker)
-    for (const { first } of portions) {
-      for (const outcome of (await results.get(first)?.promise) ?? []) {
+    for (const { promise } of results) {
+      for (const outcome of await promise) {
         yield outcome
         if (order.isOneEnough && outcome.failure) return
       }

@@ -41,7 +41,7 @@ export class MemoryNetwork {
 export class MemoryRpc implements Rpc {
   readonly self: PeerId
   readonly connectionListeners = new Set<(peer: PeerId, isUp: boolean) => void>()
-  readonly methods = new Map<string, CallHandler>()
+  readonly methods = new Map<string, { readonly handler: CallHandler; readonly isOpen: boolean }>()
   readonly channels = new Map<string, MessageHandler>()
   members: readonly { readonly id: PeerId }[] = []
   readonly #network: MemoryNetwork
@@ -53,9 +53,11 @@ export class MemoryRpc implements Rpc {
 
   async call(to: PeerId, method: string, payload: Uint8Array, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<Uint8Array> {
     await new Promise(resolve => setImmediate(resolve))
-    const handler = this.#network.peer(this.self, to)?.methods.get(method)
-    if (handler === undefined) throw new ClusterError({ code: 'peer_unreachable', peer: to }, `${to} does not answer`)
-    const answer = await handler(this.self, payload.slice(), { signal: signal ?? new AbortController().signal })
+    const peer = this.#network.peer(this.self, to)
+    const served = peer?.methods.get(method)
+    if (peer === undefined || served === undefined) throw new ClusterError({ code: 'peer_unreachable', peer: to }, `${to} does not answer`)
+    if (!served.isOpen && !peer.isMember(this.self)) throw new ClusterError({ code: 'not_a_member' }, `${this.self} is no member`)
+    const answer = await served.handler(this.self, payload.slice(), { signal: signal ?? new AbortController().signal })
     if (this.#network.peer(to, this.self) !== this) throw new ClusterError({ code: 'peer_unreachable', peer: to }, `${to} is gone`)
     return answer.slice()
   }
@@ -63,12 +65,15 @@ export class MemoryRpc implements Rpc {
   send(to: PeerId, channel: string, payload: Uint8Array): boolean {
     if (this.#network.peer(this.self, to) === undefined) return false
     const copy = payload.slice()
-    setImmediate(() => this.#network.peer(this.self, to)?.channels.get(channel)?.(this.self, copy))
+    setImmediate(() => {
+      const peer = this.#network.peer(this.self, to)
+      if (peer?.isMember(this.self)) peer.channels.get(channel)?.(this.self, copy)
+    })
     return true
   }
 
-  handle(method: string, handler: CallHandler): void {
-    this.methods.set(method, handler)
+  handle(method: string, handler: CallHandler, { open = false }: { open?: boolean } = {}): void {
+    this.methods.set(method, { handler, isOpen: open })
   }
 
   receive(channel: string, handler: MessageHandler): void {
@@ -77,6 +82,10 @@ export class MemoryRpc implements Rpc {
 
   setMembers(members: readonly { readonly id: PeerId }[]): void {
     this.members = members
+  }
+
+  isMember(peer: PeerId): boolean {
+    return this.members.some(({ id }) => id === peer)
   }
 
   isConnected(peer: PeerId): boolean {
