@@ -5,6 +5,7 @@ import { bases } from 'multiformats/basics'
 import { CID } from 'multiformats/cid'
 import { decode as decodeMultihash } from 'multiformats/hashes/digest'
 import { ClusterError } from './errors.ts'
+import { Recent } from './recent.ts'
 import type { Cid, IpfsPath, Multiaddr, PeerId } from './types.ts'
 
 /** Every multibase there is (Kubo takes them all), by its prefix character. */
@@ -46,17 +47,9 @@ export function cidFromBytes(bytes: Uint8Array): Cid {
 }
 
 /** One pin is a key of several rows and a field of several messages within milliseconds: decoding base32 each time is a tenth of a leader's work. */
-const recentBytes = new Map<Cid, Uint8Array>()
-const recentMax = 1_024
+const recentBytes = new Recent<Cid, Uint8Array>(1_024)
 
 function remember(cid: Cid, bytes: Uint8Array): Uint8Array {
-  if (recentBytes.size >= recentMax) {
-    // The oldest: a map keeps the order of insertion.
-    for (const oldest of recentBytes.keys()) {
-      recentBytes.delete(oldest)
-      break
-    }
-  }
   recentBytes.set(cid, bytes)
   return bytes
 }

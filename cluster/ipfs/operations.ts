@@ -1,5 +1,6 @@
 /** What waits, runs or failed for this peer's Kubo, by CID: a bounded window on everything there is to do, its sums, and who listens. */
 import type { Cid, FetchProgress } from '../../src/types.ts'
+import { Watchers } from '../../src/watchers.ts'
 import type { LocalStatus, Wanted } from './tracker-api.ts'
 
 export interface Operation {
@@ -24,7 +25,7 @@ export interface Operation {
 
 export class Operations {
   readonly #byCid = new Map<Cid, Operation>()
-  readonly #listeners = new Map<Cid, Set<() => void>>()
+  readonly #watchers = new Watchers<Cid>()
   #tally = { pinning: 0, failed: 0, unpinning: 0 }
 
   get size(): number {
@@ -78,19 +79,11 @@ export class Operations {
   }
 
   onChange(cid: Cid, listener: () => void): Disposable {
-    const listeners = this.#listeners.get(cid) ?? new Set()
-    this.#listeners.set(cid, listeners)
-    listeners.add(listener)
-    return {
-      [Symbol.dispose]: () => {
-        listeners.delete(listener)
-        if (listeners.size === 0 && this.#listeners.get(cid) === listeners) this.#listeners.delete(cid)
-      }
-    }
+    return this.#watchers.watch(cid, listener)
   }
 
   notify(cid: Cid): void {
-    for (const listener of this.#listeners.get(cid) ?? []) listener()
+    this.#watchers.notify(cid)
   }
 
   #count(operation: Operation | undefined, step: 1 | -1): void {

@@ -5,7 +5,9 @@
  * It lives on disk: reading, listing and counting need no memory that grows with it; the few pins of the moment are remembered.
  */
 import { cidBytes, cidFromBytes } from '../../src/codec.ts'
+import { Recent } from '../../src/recent.ts'
 import type { Cid, Pin } from '../../src/types.ts'
+import { Watchers } from '../../src/watchers.ts'
 import type { Applied, Operation, StateMachine } from '../consensus/consensus.ts'
 import { key, numberKey, numberOf, prefixRange } from './keys.ts'
 import { decodeOperation, encodeResult, type OperationResult, type PinOperation } from './operations.ts'
@@ -32,8 +34,8 @@ export class Pinset implements StateMachine {
   readonly #store: Store
   readonly #listeners = new Set<(changes: readonly PinChange[]) => void>()
   /** As it is stored, also where there is none (`null`); a promise while it is being read. */
-  readonly #recent = new Map<Cid, Pin | null | Promise<Pin | undefined>>()
-  readonly #watchers = new Map<Cid, Set<() => void>>()
+  readonly #recent = new Recent<Cid, Pin | null | Promise<Pin | undefined>>(recentMax)
+  readonly #watchers = new Watchers<Cid>()
   #count = 0
 
   constructor({ store }: { store: Store }) {
@@ -55,7 +57,7 @@ export class Pinset implements StateMachine {
     const known = this.#recent.get(cid)
     if (known !== undefined) return (await known) ?? undefined
     const reading = this.#read(cid)
-    this.#remember(cid, reading)
+    this.#recent.set(cid, reading)
     try {
       const pin = await reading
       // A change that was committed meanwhile has taken the place, and is newer.
@@ -86,17 +88,9 @@ export class Pinset implements StateMachine {
     return { [Symbol.dispose]: () => this.#listeners.delete(listener) }
   }
 
-  /** Called after every change of one pin. Must neither throw nor wait. A thousand that watch cost a batch of changes nothing. */
+  /** Called after every change of one pin. Must neither throw nor wait. */
   watch(cid: Cid, watcher: () => void): Disposable {
-    const watchers = this.#watchers.get(cid) ?? new Set()
-    this.#watchers.set(cid, watchers)
-    watchers.add(watcher)
-    return {
-      [Symbol.dispose]: () => {
-        watchers.delete(watcher)
-        if (watchers.size === 0 && this.#watchers.get(cid) === watchers) this.#watchers.delete(cid)
-      }
-    }
+    return this.#watchers.watch(cid, watcher)
   }
 
   async apply(operations: readonly Operation[]): Promise<Applied> {
@@ -127,22 +121,12 @@ export class Pinset implements StateMachine {
     return value && decodePin(cid, value)
   }
 
-  #remember(cid: Cid, pin: Pin | null | Promise<Pin | undefined>): void {
-    this.#recent.delete(cid)
-    this.#recent.set(cid, pin)
-    if (this.#recent.size <= recentMax) return
-    for (const oldest of this.#recent.keys()) {
-      this.#recent.delete(oldest)
-      break
-    }
-  }
-
   #committed(changes: readonly PinChange[], count: number): void {
     this.#count = count
-    for (const { cid, after } of changes) this.#remember(cid, after ?? null)
+    for (const { cid, after } of changes) this.#recent.set(cid, after ?? null)
     if (changes.length === 0) return
     for (const listener of this.#listeners) listener(changes)
-    for (const { cid } of changes) for (const watcher of this.#watchers.get(cid) ?? []) watcher()
+    for (const { cid } of changes) this.#watchers.notify(cid)
   }
 
   /** The pins as they are before a run of operations; the run then changes this copy, so that later operations see earlier ones. */
