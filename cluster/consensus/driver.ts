@@ -18,6 +18,7 @@ import type { ClusterMember, ConsensusStatus, Proposed, StateMachine } from './c
 import { type Acceptance, Delivery } from './delivery.ts'
 import { fromConfiguration } from './members.ts'
 import { type ProposalLimits, Proposals } from './proposals.ts'
+import { ServedMembers } from './served-members.ts'
 import { Sessions } from './sessions.ts'
 import type { LogStorage } from './storage.ts'
 import { RaftTransport } from './transport.ts'
@@ -56,8 +57,6 @@ const limits: Omit<RaftSettings, 'id' | 'electionTicks' | 'heartbeatTicks' | 'ra
 }
 /** A follower that lost the connection to its leader waits this long at most before it looks for votes. */
 const hurryMs = 100
-/** Members known by hearsay, at most. */
-const guestsMax = 64
 /** Entries looked at for one append that is read from disk. */
 const fetchedMax = 4_096
 
@@ -71,6 +70,7 @@ export class Driver implements AsyncDisposable {
   readonly #subscriptions = new DisposableStack()
   readonly #stopping = new AbortController()
   readonly #commits = new Commits()
+  readonly #served: ServedMembers
   #raft: Raft | undefined
   #applier!: Applier
   #applied = 0
@@ -84,8 +84,6 @@ export class Driver implements AsyncDisposable {
   #followed: Configuration | undefined
   #settled: Configuration | undefined
   #members: readonly ClusterMember[] = []
-  /** Members that this peer knows by hearsay, until its log says who they are. */
-  readonly #guests = new Map<PeerId, ClusterMember>()
   #onStatus: () => void = () => {}
 
   constructor(parts: DriverParts, settings: DriverSettings) {
@@ -93,6 +91,7 @@ export class Driver implements AsyncDisposable {
     this.#settings = settings
     this.#proposals = new Proposals(parts, settings.proposals)
     this.#transport = new RaftTransport(parts)
+    this.#served = new ServedMembers(parts.rpc)
     this.#delivery = new Delivery({
       ...parts,
       proposals: this.#proposals,
@@ -115,7 +114,7 @@ export class Driver implements AsyncDisposable {
     this.#applier = new Applier({ machine, sessions: this.#sessions, storage, raft })
     this.#raft = raft
     this.#onStatus = onStatus
-    for (const member of fromConfiguration(present)) this.#guests.set(member.id, member)
+    this.#served.welcome(present)
     this.#followMembers()
     this.#transport.receive(message => this.#receive(message))
     this.#delivery.serve()
@@ -305,40 +304,19 @@ export class Driver implements AsyncDisposable {
   // ---- members and connections ----
 
   #followMembers(): void {
-    const { configurations } = this.#core
+    const { configuration, configurations } = this.#core
     const settled = configurations[0]?.configuration
-    const latest = this.#core.configuration
-    if (latest === this.#followed && settled === this.#settled) return
-    if (settled !== this.#settled && settled?.members.some(({ id }) => id === this.#parts.rpc.self)) this.#guests.clear()
-    this.#followed = latest
+    if (configuration === this.#followed && settled === this.#settled) return
+    this.#followed = configuration
     this.#settled = settled
-    this.#members = fromConfiguration(latest)
-    this.#serveMembers()
+    this.#members = fromConfiguration(configuration)
+    this.#served.follow(configurations)
     this.#onStatus()
   }
 
-  /**
-   * Served are the members of every configuration that may still be the valid one, and those that others spoke of: a peer whose log is behind may
-   * not know its leader yet, and one that would not listen to it would stay behind for ever.
-   */
-  #serveMembers(): void {
-    const served = new Map(this.#guests)
-    for (const { configuration } of this.#core.configurations)
-      for (const member of configuration === this.#followed ? this.#members : fromConfiguration(configuration))
-        served.set(member.id, member)
-    served.delete(this.#parts.rpc.self)
-    this.#parts.rpc.setMembers([...served.values()])
-  }
-
-  /** A peer of this cluster says who its members are. Of what was committed before what this peer knows, nothing is believed. */
-  introduced({ index, configuration }: Placed): void {
-    if (this.#end || index < this.settled.index) return
-    const known = new Set(this.#core.configurations.flatMap(({ configuration }) => configuration.members.map(({ id }) => id)))
-    const guests = fromConfiguration(configuration).filter(({ id }) => !known.has(id) && id !== this.#parts.rpc.self)
-    if (guests.length === 0) return
-    if (this.#guests.size + guests.length > guestsMax) this.#guests.clear()
-    for (const guest of guests.slice(0, guestsMax)) this.#guests.set(guest.id, guest)
-    this.#serveMembers()
+  /** A peer of this cluster says who its members are. */
+  introduced(placed: Placed): void {
+    if (!this.#end) this.#served.introduced(placed, this.#core.configurations)
   }
 
   /** The latest configuration that is known to be committed. */
