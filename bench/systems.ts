@@ -1,14 +1,14 @@
 /** What is measured, each three members on this machine: flotilla as its package is published, Go ipfs-cluster, etcd. */
 import { execFile, execFileSync, spawn } from 'node:child_process'
-import { copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { LocalCluster } from '../test/support/local-cluster.ts'
+import { installPackage } from '../test/support/package.ts'
 
 const run = promisify(execFile)
-const root = resolve(import.meta.dirname, '..')
 
 export interface LoadWish {
   readonly clients: number
@@ -31,17 +31,6 @@ export interface System extends AsyncDisposable {
   load(wish: LoadWish): Promise<Load>
 }
 
-/** The package as npm would install it, in a folder of its own. */
-function packed(): { readonly program: string } & Disposable {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-package-'))
-  execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', join(root, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')])
-  mkdirSync(join(folder, 'cli'))
-  copyFileSync(join(root, 'cli/bin.js'), join(folder, 'cli/bin.js'))
-  copyFileSync(join(root, 'package.json'), join(folder, 'package.json'))
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
-  return { program: join(folder, 'cli/bin.js'), [Symbol.dispose]: () => rmSync(folder, { recursive: true }) }
-}
-
 let loads = 0
 
 /** Every load pins CIDs of its own. A failed pin is told, and does not count. */
@@ -57,7 +46,7 @@ async function pins(name: string, url: string, { clients, seconds, count }: Load
 
 export async function flotilla(): Promise<System> {
   await using opened = new AsyncDisposableStack()
-  const { program } = opened.use(packed())
+  const { program } = opened.use(await installPackage())
   const cluster = opened.use(await LocalCluster.start({ program }))
   const { rest } = cluster.peer(await cluster.leader())
   const pids = cluster.peers.map(({ pid }) => pid)
