@@ -48,7 +48,12 @@ const engines: readonly { engine: Engine; skip: string | false }[] = [
 ]
 
 for (const { engine, skip } of engines) {
-  describe(`store on ${engine}`, { skip }, async () => {
+  if (skip) {
+    // As a test, for a suite that is skipped is not in the count.
+    test(`store on ${engine}`, { skip }, () => {})
+    continue
+  }
+  describe(`store on ${engine}`, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'flotilla-store-'))
     after(() => rm(folder, { recursive: true, force: true }))
     let opened = 0
