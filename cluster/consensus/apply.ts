@@ -16,7 +16,7 @@ export interface Step {
   readonly writes: readonly WriteOp[]
   /** Every operation with its outcome, for those who wait. */
   readonly outcomes: readonly { readonly stamp: Stamp; readonly outcome: Outcome }[]
-  /** Call it once the writes are stored. Must be called before the next step. */
+  /** Call it once reads of the store see the writes. Must be called before the next step. */
   readonly committed: () => void
 }
 

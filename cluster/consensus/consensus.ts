@@ -26,11 +26,11 @@ export interface Operation {
 }
 
 export interface Applied {
-  /** Stored in one batch with the applied index (and whatever the log has to store). */
+  /** Stored in one batch with the applied index, after the log. */
   readonly writes: readonly WriteOp[]
   /** One for each operation, in order. */
   readonly results: readonly Uint8Array[]
-  /** Called once that batch is written: tell the tracker, wake the watchers. Must not throw and must not wait. */
+  /** Called once reads of the store see that batch: tell the tracker, wake the watchers. Must not throw and must not wait. */
   readonly committed: () => void
 }
 

@@ -25,8 +25,8 @@ export interface DeliveryParts {
   readonly rpc: Pick<Rpc, 'self' | 'call' | 'handle'>
   readonly clock: Clock
   readonly log: Log
-  /** Appends to the log of this peer, if it leads. */
-  readonly accept: (proposals: readonly Uint8Array[]) => Acceptance
+  /** Appends proposals of `from` to the log of this peer, if it leads. */
+  readonly accept: (proposals: readonly Uint8Array[], from: PeerId) => Acceptance
   /** There may be something to deliver again. */
   readonly wake: () => void
 }
@@ -53,9 +53,9 @@ export class Delivery {
   }
 
   serve(): void {
-    this.#parts.rpc.handle(method, async (_from, payload) => {
+    this.#parts.rpc.handle(method, async (from, payload) => {
       const proposals = parsed(payload)
-      const { accepted, refused } = this.#parts.accept(proposals)
+      const { accepted, refused } = this.#parts.accept(proposals, from)
       return encode([accepted, refused])
     })
   }
@@ -73,7 +73,10 @@ export class Delivery {
     if (leader === rpc.self) {
       const unsent = proposals.takeUnsent(everything)
       const handing = proposals.handed(unsent)
-      const { accepted } = this.#parts.accept(unsent.map(({ data }) => data))
+      const { accepted } = this.#parts.accept(
+        unsent.map(({ data }) => data),
+        leader
+      )
       if (accepted < unsent.length) proposals.refused(handing, unsent.slice(accepted))
     } else if (!this.#isForwarding) {
       const unsent = proposals.takeUnsent(forwarded)

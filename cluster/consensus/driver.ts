@@ -1,6 +1,6 @@
 /**
  * Drives the Raft core: everything around it is I/O. One loop owns the core; one write is outstanding; what arrives meanwhile goes into the next
- * batch, and that is what makes many clients cheap. Log, hard state, state and applied index move in one batch.
+ * batch, and that is what makes many clients cheap. State and applied index move in one batch, never before the log they come from.
  */
 import type { Clock } from '../../src/clock.ts'
 import { ClusterError } from '../../src/errors.ts'
@@ -11,15 +11,17 @@ import type { Rpc } from '../net/rpc.ts'
 import type { Placed } from '../raft/membership.ts'
 import { Raft } from '../raft/raft.ts'
 import type { Configuration, Fetch, Message, NodeId, RaftRole, RaftSettings, RaftStatus, Refusal, Restored } from '../raft/types.ts'
-import type { Store } from '../state/store.ts'
+import type { Store, WriteOp } from '../state/store.ts'
 import { Applier, type Step } from './apply.ts'
 import { Commits } from './commits.ts'
 import type { ClusterMember, ConsensusStatus, Proposed, StateMachine } from './consensus.ts'
 import { type Acceptance, Delivery } from './delivery.ts'
+import { LaterWrites } from './later-writes.ts'
 import { fromConfiguration } from './members.ts'
 import { type ProposalLimits, Proposals } from './proposals.ts'
 import { ServedMembers } from './served-members.ts'
 import { Sessions } from './sessions.ts'
+import { statusOf } from './status.ts'
 import type { LogStorage } from './storage.ts'
 import { RaftTransport } from './transport.ts'
 
@@ -70,6 +72,7 @@ export class Driver implements AsyncDisposable {
   readonly #subscriptions = new DisposableStack()
   readonly #stopping = new AbortController()
   readonly #commits = new Commits()
+  readonly #later: LaterWrites
   readonly #served: ServedMembers
   #raft: Raft | undefined
   #applier!: Applier
@@ -91,11 +94,12 @@ export class Driver implements AsyncDisposable {
     this.#settings = settings
     this.#proposals = new Proposals(parts, settings.proposals)
     this.#transport = new RaftTransport(parts)
+    this.#later = new LaterWrites(parts.store, error => this.#fail(error))
     this.#served = new ServedMembers(parts.rpc)
     this.#delivery = new Delivery({
       ...parts,
       proposals: this.#proposals,
-      accept: proposals => this.#accept(proposals),
+      accept: (proposals, from) => this.#accept(proposals, from),
       wake: () => this.#wake()
     })
   }
@@ -151,20 +155,7 @@ export class Driver implements AsyncDisposable {
   }
 
   status(): Omit<ConsensusStatus, 'clusterId' | 'isReady'> {
-    if (this.#raft === undefined) {
-      return { role: 'learner', term: 0, leader: null, commit: 0, applied: 0, members: [], behind: new Map() }
-    }
-    const { role, term, leader, commit, followers } = this.#raft.status()
-    const isVoter = this.#members.some(({ id, isVoter }) => id === this.#parts.rpc.self && isVoter)
-    return {
-      role: role === 'pre_candidate' ? 'candidate' : role === 'follower' && !isVoter ? 'learner' : role,
-      term,
-      leader: leader as PeerId | null,
-      commit,
-      applied: this.#applied,
-      members: this.#members,
-      behind: new Map(followers.map(({ id, match }) => [id as PeerId, Math.max(0, commit - match)]))
-    }
+    return statusOf(this.#raft?.status(), { self: this.#parts.rpc.self, applied: this.#applied, members: this.#members })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -215,26 +206,33 @@ export class Driver implements AsyncDisposable {
     this.#wake()
   }
 
-  /** One batch: what the core wants kept, and what it allows to be applied. */
+  /** What the core wants kept, and, meanwhile, what it allows to be applied. */
   async #write(): Promise<void> {
     const raft = this.#core
     const ready = raft.ready()
-    // Encrypting a message takes longer than handing over a batch. Entries leave first; mere news of a commit leaves while the batch that answers
-    // a client is being written.
-    const isUrgent = ready.messages.some(({ type }) => type !== 'commit')
-    if (isUrgent) this.#send(ready.messages)
+    this.#send(ready.messages)
     for (const fetch of ready.fetches) void this.#fetch(fetch)
-    const writes = this.#parts.storage.writesFor(ready)
-    const step = ready.commit > this.#applied ? await this.#applier.step(this.#applied + 1, ready.commit) : undefined
-    if (step) writes.push(...step.writes)
-    const written = writes.length > 0 ? this.#parts.store.write(writes, { sync: ready.mustSync }) : undefined
-    if (!isUrgent) this.#send(ready.messages)
-    await written
+    const kept = this.#parts.storage.writesFor(ready)
+    // A commit index alone promises nothing to anybody: it goes with the rows of the state.
+    if (ready.mustSync) await Promise.all([this.#parts.store.write(kept, { sync: true }), this.#apply(ready.commit)])
+    else await this.#apply(ready.commit, kept)
     if (this.#end) return
     raft.advance()
     this.#send(ready.afterPersist)
-    if (step) this.#finish(step)
     this.#followMembers()
+  }
+
+  /**
+   * What is agreed is safe in the logs of a majority: a client is answered once the change can be seen here, and its rows go with the next batch
+   * of the log. What a crash loses of them is applied again, for the applied index is in the same batch.
+   */
+  async #apply(commit: number, writes: WriteOp[] = []): Promise<void> {
+    const step = commit > this.#applied ? await this.#applier.step(this.#applied + 1, commit) : undefined
+    if (this.#end) return
+    if (step) writes.push(...step.writes)
+    const written = this.#later.write(writes)
+    if (step) this.#finish(step)
+    await written
   }
 
   #finish({ index, outcomes, committed }: Step): void {
@@ -268,7 +266,7 @@ export class Driver implements AsyncDisposable {
   }
 
   /** Appends proposals, of this peer or of another one, while this peer leads. */
-  #accept(proposals: readonly Uint8Array[]): Acceptance {
+  #accept(proposals: readonly Uint8Array[], from: PeerId): Acceptance {
     if (this.#end) return { accepted: 0, refused: 'not_leader' }
     const raft = this.#core
     let accepted = 0
@@ -276,6 +274,7 @@ export class Driver implements AsyncDisposable {
       const outcome = this.#guard(() => raft.propose(data))
       if ('refused' in outcome) return { accepted, refused: outcome.refused }
       accepted++
+      if (from !== this.#parts.rpc.self) this.#transport.awaitCommit(from, outcome.index)
     }
     this.#wake()
     return { accepted, refused: null }
@@ -287,7 +286,10 @@ export class Driver implements AsyncDisposable {
     const known = this.#reign
     if (known?.term === term && known.leader === leader && known.role === role) return
     this.#reign = { term, leader, role }
-    if (known?.term !== term || known.leader !== leader) this.#delivery.newReign()
+    if (known?.term !== term || known.leader !== leader) {
+      this.#delivery.newReign()
+      this.#transport.newReign()
+    }
     this.#onStatus()
   }
 

@@ -1,6 +1,6 @@
 /**
  * What this peer's Kubo holds, as last seen: a row a CID, so that a million pins cost no memory. A CID has one writer at a time (the tracker's
- * operation for it, or, where there is none, the comparison with Kubo); here reads see what is still being written, and the sum is kept.
+ * operation for it, or, where there is none, the comparison with Kubo); here the sum is kept.
  */
 import { cidBytes } from '../../src/codec.ts'
 import type { Cid, PinMode } from '../../src/types.ts'
@@ -36,9 +36,9 @@ const errorBytesMax = 300
 
 export class Holdings {
   readonly #store: Store
-  /** Writes that the store has not acknowledged: a read would not see them yet. */
-  readonly #underWay = new Map<Cid, { readonly after: Holding | null }>()
   readonly #watches = new Set<Set<Cid>>()
+  /** Lists that are being opened, each with what is written meanwhile, by the CID's bytes as text. */
+  readonly #openings = new Set<Map<string, Holding | null>>()
   #held = 0
   #sweeps = 0
 
@@ -71,11 +71,7 @@ export class Holdings {
   }
 
   async get(cid: Cid): Promise<Holding | undefined> {
-    const early = this.#underWay.get(cid)
-    if (early) return early.after ?? undefined
     const value = await this.#store.get(rowKey(cid))
-    const late = this.#underWay.get(cid)
-    if (late) return late.after ?? undefined
     return value && decode(value)
   }
 
@@ -85,19 +81,14 @@ export class Holdings {
     for (const { cid, before, after } of changes) {
       this.#held += isHeld(after) - isHeld(before)
       for (const watch of this.#watches) watch.add(cid)
+      for (const opening of this.#openings) opening.set(nameOf(cidBytes(cid)), after)
     }
-    const writes = changes.map(({ cid, after }) => [cid, { after }] as const)
-    for (const [cid, write] of writes) this.#underWay.set(cid, write)
-    try {
-      await this.#store.write(
-        changes.map(({ cid, after }): WriteOp => {
-          return after === null ? { type: 'delete', key: rowKey(cid) } : { type: 'put', key: rowKey(cid), value: encode(after) }
-        }),
-        { sync: false, canWait: true }
-      )
-    } finally {
-      for (const [cid, write] of writes) if (this.#underWay.get(cid) === write) this.#underWay.delete(cid)
-    }
+    await this.#store.write(
+      changes.map(({ cid, after }): WriteOp => {
+        return after === null ? { type: 'delete', key: rowKey(cid) } : { type: 'put', key: rowKey(cid), value: encode(after) }
+      }),
+      { sync: false, canWait: true }
+    )
   }
 
   /**
@@ -124,19 +115,34 @@ export class Holdings {
 
   /** Rows by CID bytes, in their order, as of the first step; behind `after`. A list that is read from end to end sets `held` right. */
   async *all({ after }: { after?: Uint8Array | undefined } = {}): AsyncIterable<readonly [name: Uint8Array, Holding]> {
-    // The list may or may not show these already, but the sum has them.
-    const unsure = new Map([...this.#underWay].map(([cid, { after }]) => [Buffer.from(cidBytes(cid)).toString('latin1'), after]))
-    const before = this.#held
-    let held = [...unsure.values()].reduce((sum, holding) => sum + isHeld(holding), 0)
-    for await (const [row, value] of this.#store.rows(prefixRange(prefix, after))) {
-      const name = row.subarray(prefix.length)
-      const holding = decode(value)
-      if (unsure.size === 0 || !unsure.has(Buffer.from(name).toString('latin1'))) held += isHeld(holding)
-      yield [name, holding]
+    // The list may or may not show what is written while it is being opened; the sum has it.
+    const unsure = new Map<string, Holding | null>()
+    this.#openings.add(unsure)
+    let listed = 0
+    let difference = 0
+    const opened = () => {
+      if (!this.#openings.delete(unsure)) return
+      difference = [...unsure.values()].reduce((sum, holding) => sum + isHeld(holding), 0) - this.#held
     }
-    // What was written since the first step is in both.
-    if (after === undefined) this.#held += held - before
+    try {
+      for await (const [row, value] of this.#store.rows(prefixRange(prefix, after))) {
+        opened()
+        const name = row.subarray(prefix.length)
+        const holding = decode(value)
+        if (unsure.size === 0 || !unsure.has(nameOf(name))) listed += isHeld(holding)
+        yield [name, holding]
+      }
+      opened()
+      // What was written since it was opened is in the sum already.
+      if (after === undefined) this.#held += listed + difference
+    } finally {
+      this.#openings.delete(unsure)
+    }
   }
+}
+
+function nameOf(name: Uint8Array): string {
+  return Buffer.from(name).toString('latin1')
 }
 
 function rowKey(cid: Cid): Uint8Array {

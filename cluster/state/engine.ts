@@ -7,6 +7,8 @@ export interface Binding {
   readonly engine: Engine
   /** One value a key, in order. */
   getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | undefined)[]>
+  /** One value, read by this thread: where it is in memory, a hundredth of the time that handing the question to another thread takes. */
+  getNow?(key: Uint8Array): Uint8Array | undefined
   batch(ops: readonly WriteOp[], sync: boolean): Promise<void>
   /** Rows as of this call. `limit` -1 is none. */
   iterate(range: Range, options: { readonly reverse: boolean; readonly limit: number }): RowIterator
@@ -43,6 +45,9 @@ const patienceMs = 5
 const readCallsMax = 2
 /** Keys in one call. */
 const readKeysMax = 500
+/** A read by this thread that took longer had to wait for the disk: for a while others do that. */
+const slowReadMs = 5
+const slowReadsMs = 1_000
 
 export class GroupCommitStore implements Store {
   readonly #binding: Binding
@@ -54,6 +59,11 @@ export class GroupCommitStore implements Store {
   #asked: Asked[] = []
   #readCalls = 0
   #lastUrgentMs = Number.NEGATIVE_INFINITY
+  /** What was asked to be written and can wait, by the key's bytes as text: the operation that comes last. */
+  readonly #unwritten = new Map<string, WriteOp>()
+  /** The write that can wait and was asked for last. */
+  #lastWaiting: Promise<void> | undefined
+  #readsAreSlowUntilMs = Number.NEGATIVE_INFINITY
   /** Ends the wait for an urgent write. */
   #hurry: (() => void) | undefined
   #writing: Promise<void> | undefined
@@ -75,7 +85,10 @@ export class GroupCommitStore implements Store {
     this.#requireOpen()
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#waiting.push({ ops, sync, canWait, resolve, reject })
-    if (!canWait) {
+    if (canWait) {
+      for (const op of ops) this.#unwritten.set(nameOf(op.key), op)
+      this.#lastWaiting = promise
+    } else {
       this.#lastUrgentMs = performance.now()
       this.#hurry?.()
     }
@@ -85,6 +98,15 @@ export class GroupCommitStore implements Store {
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
     this.#requireOpen()
+    const unwritten = this.#unwritten.size > 0 ? this.#unwritten.get(nameOf(key)) : undefined
+    if (unwritten) return unwritten.type === 'put' ? unwritten.value : undefined
+    const startMs = performance.now()
+    if (this.#binding.getNow && startMs >= this.#readsAreSlowUntilMs) {
+      const value = this.#binding.getNow(key)
+      const endMs = performance.now()
+      if (endMs - startMs > slowReadMs) this.#readsAreSlowUntilMs = endMs + slowReadsMs
+      return value
+    }
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | undefined>()
     this.#asked.push({ key, resolve, reject })
     if (this.#readCalls < readCallsMax) {
@@ -99,6 +121,7 @@ export class GroupCommitStore implements Store {
     range: Range,
     { reverse = false, limit = -1 }: { readonly reverse?: boolean; readonly limit?: number } = {}
   ): AsyncIterable<readonly [Uint8Array, Uint8Array]> {
+    await this.#written()
     this.#requireOpen()
     const iterator = this.#binding.iterate(range, { reverse, limit })
     this.#iterators.add(iterator)
@@ -142,6 +165,14 @@ export class GroupCommitStore implements Store {
     await this.#binding.close()
   }
 
+  /** What can wait does so no longer, for somebody wants to see it in its place. */
+  async #written(): Promise<void> {
+    if (this.#unwritten.size === 0) return
+    this.#lastUrgentMs = Number.NEGATIVE_INFINITY
+    this.#hurry?.()
+    await this.#lastWaiting
+  }
+
   /** Writes until nothing waits. Never rejects: every waiting call gets its own answer. */
   async #drain(): Promise<void> {
     // What is asked for in the same turn goes into the first batch already.
@@ -154,6 +185,7 @@ export class GroupCommitStore implements Store {
       try {
         if (this.#failure) throw this.#failure
         if (ops.length > 0) await this.#call(this.#binding.batch(ops, sync))
+        for (const { canWait, ops } of group) if (canWait) this.#forget(ops)
         for (const { resolve } of group) resolve()
       } catch (error) {
         this.#fail(error)
@@ -161,6 +193,14 @@ export class GroupCommitStore implements Store {
       }
     }
     this.#writing = undefined
+  }
+
+  /** They are in the engine; what was asked for since stays. */
+  #forget(ops: readonly WriteOp[]): void {
+    for (const op of ops) {
+      const name = nameOf(op.key)
+      if (this.#unwritten.get(name) === op) this.#unwritten.delete(name)
+    }
   }
 
   /** Waits for an urgent write to come, where they come often: a batch of one's own costs more than the rows in it. */
@@ -220,6 +260,10 @@ export class GroupCommitStore implements Store {
   #requireOpen(): void {
     if (this.#closing) throw new ClusterError({ code: 'storage_failed' }, 'the store is closed')
   }
+}
+
+function nameOf(key: Uint8Array): string {
+  return buffer(key).toString('latin1')
 }
 
 /** Both bindings want Buffers: one of them stores a plain Uint8Array as the text of its numbers. */

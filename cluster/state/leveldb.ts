@@ -18,6 +18,7 @@ export async function openLevelDb(folder: string): Promise<Binding> {
   await db.open()
   return {
     engine: 'leveldb',
+    getNow: key => db.getSync(buffer(key)),
     getMany: keys => db.getMany(keys.map(buffer)),
     batch: (ops, sync) => db.batch(batchOf(ops), { sync }),
     iterate({ gte, lt }, { reverse, limit }) {

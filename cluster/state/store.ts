@@ -35,7 +35,7 @@ export interface Store extends Rows, AsyncDisposable {
   /**
    * Applies `ops` in order, all or nothing, after every write that was asked for before. Writes that wait for the running one are
    * merged into one batch. `sync`: on disk, not only in the operating system, when it resolves.
-   * `canWait`: may wait some milliseconds for a batch of somebody else, where there are many of them.
+   * `canWait`: may wait some milliseconds for a batch of somebody else, where there are many of them; reads see it from this call on all the same.
    * @throws ClusterError `storage_failed`, and then for every later write too: the owner stops the peer
    */
   write(ops: readonly WriteOp[], options: WriteOptions): Promise<void>

@@ -18,6 +18,8 @@ interface Batch {
 }
 
 interface Queued extends Batch {
+  /** By reads, before it is written. */
+  readonly isSeen: boolean
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -71,16 +73,21 @@ export class Disk {
     const pause = () => new Promise<void>(resolve => life.later(disk.#random.below(2), resolve))
 
     const next = (): void => {
-      const write = queue.shift()
-      isWriting = write !== undefined
-      if (write === undefined) return
-      disk.#pending.push(write)
-      life.later(disk.#random.between(1, write.isSynced ? disk.delayMax : 2), () => {
-        if (disk.isBroken) return write.reject(new ClusterError({ code: 'storage_failed' }, 'the disk is broken'))
-        disk.#visible.apply(write.ops)
-        if (write.isSynced) disk.#keep(disk.#pending.length)
+      // As the store does: what waits shares a batch. Now and then it does not, so that a crash can come in between.
+      const group = queue.splice(0, disk.#random.below(4) === 0 ? 1 : queue.length)
+      isWriting = group.length > 0
+      if (!isWriting) return
+      const isSynced = group.some(({ isSynced }) => isSynced)
+      disk.#pending.push({ ops: group.flatMap(({ ops }) => ops), isSynced })
+      life.later(disk.#random.between(1, isSynced ? disk.delayMax : 2), () => {
+        if (disk.isBroken) {
+          for (const { reject } of group) reject(new ClusterError({ code: 'storage_failed' }, 'the disk is broken'))
+          return
+        }
+        for (const { ops, isSeen } of group) if (!isSeen) disk.#visible.apply(ops)
+        if (isSynced) disk.#keep(disk.#pending.length)
         settled()
-        write.resolve()
+        for (const { resolve } of group) resolve()
         next()
       })
     }
@@ -96,11 +103,13 @@ export class Disk {
         await pause()
         yield* rows
       },
-      write(ops, { sync }) {
+      write(ops, { sync, canWait = false }) {
         return new Promise((resolve, reject) => {
-          queue.push({ ops, isSynced: sync, resolve, reject })
           // What a dead process still says reaches no disk.
-          if (!isWriting && !life.isOver) next()
+          if (life.isOver) return
+          queue.push({ ops, isSynced: sync, isSeen: canWait, resolve, reject })
+          if (canWait) disk.#visible.apply(ops)
+          if (!isWriting) next()
         })
       },
       async clear() {

@@ -98,14 +98,20 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'sends-what-it-promises-before-the-write',
     file: 'consensus/driver',
-    line: 'if (isUrgent) this.#send(ready.messages)',
+    line: 'this.#send(ready.messages)',
     wrong: 'this.#send(ready.messages); this.#send(ready.afterPersist)'
   },
   {
     name: 'does-not-sync',
     file: 'consensus/driver',
-    line: 'sync: ready.mustSync',
-    wrong: 'sync: false'
+    line: '(kept, { sync: true })',
+    wrong: '(kept, { sync: false })'
+  },
+  {
+    name: 'writes-the-state-before-the-log',
+    file: 'consensus/driver',
+    line: 'await Promise.all([this.#parts.store.write(kept, { sync: true }), this.#apply(ready.commit)])',
+    wrong: '{ await this.#apply(ready.commit); await this.#parts.store.write(kept, { sync: true }) }'
   },
   // ---- the log ----
   {

@@ -287,13 +287,14 @@ test('a folder that lost its note about the engine keeps its engine, and a wrong
 })
 
 /** An engine in memory of which only writing matters. */
-function bindingOf(batch: Binding['batch']): Binding {
+function bindingOf(batch: Binding['batch'], rest: Partial<Binding> = {}): Binding {
   return {
     engine: 'leveldb',
     getMany: async keys => keys.map(() => undefined),
     batch,
     iterate: () => ({ next: async () => [], end: async () => {} }),
-    close: async () => {}
+    close: async () => {},
+    ...rest
   }
 }
 
@@ -351,4 +352,76 @@ test('a write that can wait shares the batch of an urgent one where those come o
   assert.deepEqual(batches, [1, 1, 3])
   await store.write([put('alone', '1')], { sync: false, canWait: true })
   assert.deepEqual(batches, [1, 1, 3, 1])
+})
+
+test('a write that can wait is seen by reads at once, also where a later one replaces or deletes it, and is forgotten once it is written', async () => {
+  const engine = new Map<string | undefined, Uint8Array>()
+  const allowed = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  let batches = 0
+  const binding = bindingOf(
+    async ops => {
+      await allowed[batches++]?.promise
+      for (const op of ops) if (op.type === 'put') engine.set(text(op.key), op.value)
+    },
+    { getMany: async keys => keys.map(key => engine.get(text(key))) }
+  )
+  await using store = new GroupCommitStore(binding)
+  const see = async (name: string) => text(await store.get(bytes(name)))
+  const later = { sync: false, canWait: true }
+  const first = store.write([put('a', '1'), put('b', '1')], later)
+  assert.deepEqual([await see('a'), await see('b'), await see('c')], ['1', '1', undefined])
+  await null
+  const second = store.write([put('a', '2'), { type: 'delete', key: bytes('b') }], later)
+  assert.deepEqual([await see('a'), await see('b')], ['2', undefined])
+  allowed[0]?.resolve()
+  await first
+  assert.deepEqual([await see('a'), await see('b')], ['2', undefined], 'the engine has the first, the second is what counts')
+  allowed[1]?.resolve()
+  await second
+  engine.set('a', bytes('3'))
+  assert.equal(await see('a'), '3', 'the engine is asked')
+})
+
+test('rows show what was asked to be written before, also what could wait', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'flotilla-store-'))
+  after(() => rm(folder, { recursive: true, force: true }))
+  await using store = await openStore(folder, { engine: 'leveldb' })
+  await store.write([put('urgent', '1')], { sync: true })
+  const later = store.write([put('a', '1')], { sync: false, canWait: true })
+  assert.deepEqual(await rows(store), ['a=1', 'urgent=1'])
+  await later
+})
+
+test('rows of a store that could not write what waited are an error, never a list without it', async () => {
+  const binding = bindingOf(async () => {
+    throw new Error('EIO: i/o error')
+  })
+  await using store = new GroupCommitStore(binding)
+  const later = store.write([put('a', '1')], { sync: false, canWait: true })
+  await Promise.all([
+    assert.rejects(rows(store), error => isFault(error, 'storage_failed')),
+    assert.rejects(later, error => isFault(error, 'storage_failed'))
+  ])
+})
+
+test('a read by this thread that has to wait for the disk lets other threads read for a while', async () => {
+  const asked: string[] = []
+  let isSlow = true
+  const binding = bindingOf(async () => {}, {
+    getNow() {
+      asked.push('here')
+      const end = performance.now() + (isSlow ? 6 : 0)
+      while (performance.now() < end);
+      return undefined
+    },
+    async getMany(keys) {
+      asked.push('there')
+      return keys.map(() => undefined)
+    }
+  })
+  await using store = new GroupCommitStore(binding)
+  await store.get(bytes('a'))
+  isSlow = false
+  await store.get(bytes('a'))
+  assert.deepEqual(asked, ['here', 'there'])
 })
