@@ -54,11 +54,6 @@ export class Answers {
     return this.#asked.length === 0 && this.#body === null && this.#head === null && !this.#isLost
   }
 
-  /** Nothing has come of the answer that is due. */
-  get isSilent(): boolean {
-    return this.#body === null && this.#head === null && !this.#isLost
-  }
-
   /** Kubo said that it closes, or what it says is not understood: no more requests here. */
   get isClosing(): boolean {
     return this.#isClosing || this.#isLost
@@ -140,12 +135,5 @@ export class Answers {
     this.#body = null
     this.#asked.shift()
     this.#listener.end?.(trailers)
-  }
-
-  /** The connection has ended. @returns whether the answer that was under way, if there was one, is complete */
-  end(): boolean {
-    if (this.#body !== 'until the end') return this.#asked.length === 0 && this.isAtRest
-    this.#finish('')
-    return true
   }
 }

@@ -300,7 +300,7 @@ export class Connection {
     const serving = this.#serving
     serving?.gone.abort(canceled())
     if (this.#body !== null) serving?.taker?.end(false)
-    if (serving === null && this.#next === null && (this.#passage === null || this.#head !== null)) this.#close()
+    if (serving === null && this.#next === null && this.#passage === null) this.#close()
   }
 
   #kuboEnded(error: Error | null): void {
@@ -309,7 +309,7 @@ export class Connection {
     passage?.close()
     // What is answered here does not need that connection; the next call opens a new one.
     if (this.#serving !== null || this.#isOver) return
-    if (error !== null && passage?.isSilent && this.#client.bytesWritten === 0) {
+    if (error !== null && passage?.isUntouched) {
       const reply = new Reply({ client: this.#client, isOld: false, isLast: true, isBodyRead: () => true, onEnd: () => this.#close() })
       this.#parts.unreachable(reply, error)
     } else if (error !== null && passage?.wouldLookFinished) this.#client.resetAndDestroy()

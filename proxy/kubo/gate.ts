@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../src/clock.ts'
 import { isFault } from '../../src/errors.ts'
-import { headerOf } from './head.ts'
+import { headerOf, valuesOf } from './head.ts'
 import { forKubo, type Ports } from './origins.ts'
 import type { Header } from './reply.ts'
 import type { Command } from './table.ts'
@@ -43,10 +43,10 @@ export class Gate {
 
   /** Whether a client with these headers may run `command`. Rejects for nothing that is the client's or Kubo's doing. */
   judge(command: Command, headers: readonly string[], ports: Ports): Promise<Admission> {
-    const shown = judged.flatMap(name => {
-      const value = headerOf(headers, name.toLowerCase())
-      return value === undefined || (name === 'Authorization' && this.#upstream.authorization !== null) ? [] : [name, value]
-    })
+    const isOurs = this.#upstream.authorization !== null
+    const shown = judged.flatMap(name =>
+      name === 'Authorization' && isOurs ? [] : valuesOf(headers, name.toLowerCase()).flatMap(value => [name, value])
+    )
     const key = JSON.stringify([command, ports.door, shown])
     const known = this.#known.get(key)
     const now = this.#clock.monotonicMs()
@@ -68,8 +68,7 @@ export class Gate {
         headers: shown.map((text, at) => (shown[at - 1] === 'Origin' || shown[at - 1] === 'Referer' ? forKubo(text, ports) : text)),
         signal: AbortSignal.timeout(askingMs)
       })
-      const origin = headerOf(shown, 'origin')
-      const headers = clientHeaders(reply.headers, origin, ports)
+      const headers = clientHeaders(reply.headers, valuesOf(shown, 'origin'), ports)
       const refusal = isOpen(reply) ? null : { status: reply.status, headers, body: reply.body }
       return { isKuboThere: true, refusal, cors: headers.filter(([name]) => isCors(name)) }
     } catch (error) {
@@ -88,14 +87,14 @@ function isCors(name: string): boolean {
   return /^(vary|access-control-allow-(origin|credentials))$/i.test(name)
 }
 
-/** Of Kubo's headers what is not about the connection, and with the client's own origin. */
-function clientHeaders(raw: readonly string[], origin: string | undefined, ports: Ports): Header[] {
+/** Of Kubo's headers what is not about the connection, and with the client's own origins. */
+function clientHeaders(raw: readonly string[], origins: readonly string[], ports: Ports): Header[] {
   const headers: Header[] = []
   for (let at = 0; at < raw.length; at += 2) {
     const [name = '', value = ''] = raw.slice(at, at + 2)
     if (/^(connection|content-length|date|keep-alive|transfer-encoding|trailer)$/i.test(name)) continue
-    const isOwn = /^access-control-allow-origin$/i.test(name) && origin !== undefined && value === forKubo(origin, ports)
-    headers.push([name, isOwn ? origin : value])
+    const own = /^access-control-allow-origin$/i.test(name) ? origins.find(origin => forKubo(origin, ports) === value) : undefined
+    headers.push([name, own ?? value])
   }
   return headers
 }

@@ -112,7 +112,8 @@ export function headerOf(headers: readonly string[], name: string): string | und
   return undefined
 }
 
-function valuesOf(headers: readonly string[], name: string): readonly string[] {
+/** All values of `name` (lower case), in order. */
+export function valuesOf(headers: readonly string[], name: string): readonly string[] {
   let values: string[] = none
   for (let at = 0; at < headers.length; at += 2) {
     if (headers[at]?.length !== name.length || headers[at]?.toLowerCase() !== name) continue

@@ -24,7 +24,7 @@ export function isTranslated(value: string | undefined, ports: Ports): value is 
 /** Changes the head of an answer to a translated origin: that origin is allowed under its own name. */
 export function allowedAgain(answerHead: string, origin: string, ports: Ports): string {
   const translated = forKubo(origin, ports)
-  return answerHead.replace(/^(access-control-allow-origin:[ \t]*)([^\r\n]*)/im, (line, name: string, value: string) =>
+  return answerHead.replace(/^(access-control-allow-origin:[ \t]*)([^\r\n]*)/gim, (line, name: string, value: string) =>
     value === translated ? name + origin : line
   )
 }

@@ -52,9 +52,9 @@ export class Passage {
     return this.#answers.isClosing || this.#isOver
   }
 
-  /** Of the answer that is due nothing has come: it can still be another one. */
-  get isSilent(): boolean {
-    return this.#answers.isSilent && !this.#answers.isAtRest
+  /** Kubo has never said anything here: the answer that is due can still be another one. */
+  get isUntouched(): boolean {
+    return this.#upstream.bytesRead === 0
   }
 
   /** The client would take the end of the connection for the end of the answer. */

@@ -1,4 +1,5 @@
 /** `pin/add` and `pin/update`: arguments and answers are Kubo's, the pins are everybody's. */
+import { isFault } from '../../src/errors.ts'
 import type { Cid, Pin, PinOptions, PinProgress } from '../../src/types.ts'
 import { goJson, xmlText } from './answer.ts'
 import { type Asked, agreed, failure, pinFailure, resolve, settle } from './asked.ts'
@@ -22,6 +23,7 @@ export async function pinAdd(asked: Asked): Promise<void> {
   const pinned: Cid[] = []
   for (const word of args) {
     const cid = await resolve(asked, word)
+    if (call.isOffline) await findHere(asked, cid)
     const before = await agreed(asked, cid)
     if (before?.mode === 'recursive' && !isRecursive) throw failure(`pin: ${cidText(cid, call.cidBase)} already pinned recursively`)
     await pinOne(asked, cid, { ...keptOf(before), name, mode: isRecursive ? 'recursive' : 'direct' }, before, onProgress)
@@ -29,6 +31,15 @@ export async function pinAdd(asked: Asked): Promise<void> {
   }
   await answer.write(pinsText(asked, 'AddPinOutput', pinned, cid => `pinned ${cid} ${isRecursive ? 'recursively' : 'directly'}\n`))
   answer.end()
+}
+
+/** Offline means to Kubo that the root itself must be here; what hangs on it is fetched all the same. */
+async function findHere({ kubo, signal }: Asked, cid: Cid): Promise<void> {
+  try {
+    await kubo.json('block/stat', { arg: cid, offline: 'true' }, signal)
+  } catch (error) {
+    throw isFault(error, 'kubo_error') ? failure(`pin: ${error.message}`) : error
+  }
 }
 
 /** Pins and waits. What did not get pinned does not stay, as at Kubo; what was pinned before does. */

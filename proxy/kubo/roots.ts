@@ -13,6 +13,8 @@ import { type Asked, agreed, pinFailure, settle } from './asked.ts'
 import type { Exchange } from './connection.ts'
 import { LineCutter } from './lines.ts'
 import { type Header, headerText } from './reply.ts'
+import { uploadLine } from './upload-text.ts'
+import { kuboFailure } from './upstream.ts'
 
 export interface RootsParts extends Omit<Asked, 'answer' | 'args'> {
   readonly exchange: Exchange
@@ -43,15 +45,17 @@ export async function forwardRoots(parts: RootsParts): Promise<void> {
   }
   const headers = headersOf(parts.toClient(head.text))
   if (head.status !== 200) return relayRefusal(parts, answer, head, headers)
+  const { command, format } = parts.call
   const output = new CommandAnswer(exchange.reply, {
-    format: 'json',
+    format,
     isStream: false,
     headers: headers.filter(([name]) => !/^(content-type|trailer)$/i.test(name))
   })
   // Kubo's head leaves when it comes, as from Kubo.
   output.begin()
   try {
-    for await (const line of rootLines({ ...parts, answer: output, args: [] }, answer, uploaded)) await output.write(line)
+    for await (const line of rootLines({ ...parts, answer: output, args: [] }, answer, uploaded))
+      await output.write(uploadLine(command, format, line))
     const late = answer.streamError()
     if (late !== undefined) throw new ClusterError({ code: 'kubo_error', status: 500, kuboCode: 0 }, late)
     if (!answer.isWhole) exchange.reply.breakOff()
@@ -95,9 +99,9 @@ function upload({ exchange, upstream, head }: RootsParts): Upload {
 /** What to send of Kubo's lines, in order, each when the cluster has the roots that it names. */
 async function* rootLines(asked: RootsParts & Asked, answer: KuboAnswer, uploaded: Upload): AsyncGenerator<string, void, undefined> {
   const { call } = asked
-  const isSilent = call.flag('silent', false)
   switch (call.command) {
     case 'add': {
+      const isSilent = call.flag('silent', false)
       const name = call.text('pin-name') ?? ''
       /** Kubo pins a root when the next entry begins or everything has ended, and only then it is ours to rely on. */
       let held: { readonly line: string; readonly cid: Cid; readonly of: string } | null = null
@@ -146,8 +150,7 @@ async function* rootLines(asked: RootsParts & Asked, answer: KuboAnswer, uploade
           yield line
           continue
         }
-        const pinned = await importedLine(asked, line, Root)
-        if (!isSilent) yield pinned
+        yield await importedLine(asked, line, Root)
       }
       return
     default:
@@ -197,11 +200,20 @@ function keptOf({ replicationMin, replicationMax, metadata, origins }: Awaited<R
 }
 
 /** Kubo refused, and says why: its status, headers, words and trailers as they are. */
-async function relayRefusal({ exchange }: RootsParts, answer: KuboAnswer, head: AnswerHead, headers: readonly Header[]): Promise<void> {
+async function relayRefusal(
+  { exchange, call }: RootsParts,
+  answer: KuboAnswer,
+  head: AnswerHead,
+  headers: readonly Header[]
+): Promise<void> {
   const { reply } = exchange
   const body = await answer.text()
+  const isError = headers.some(([name, value]) => /^content-type$/i.test(name) && value === 'application/json')
   if (!answer.isWhole) reply.breakOff()
-  else if (headers.some(([name]) => /^trailer$/i.test(name))) {
+  else if (call.format !== 'json' && isError) {
+    const kept = headers.filter(([name]) => !/^(content-type|trailer)$/i.test(name))
+    new CommandAnswer(reply, { format: call.format, isStream: false, headers: kept }).fail(kuboFailure(head.status, JSON.parse(body), body))
+  } else if (headers.some(([name]) => /^trailer$/i.test(name))) {
     reply.begin(head.status, headers)
     reply.write(body)
     const late = answer.streamError()

@@ -73,7 +73,7 @@ export const intercepted = {
   },
   'dag/import': {
     does: 'Each root becomes a pin of the cluster; a failure is told in its line as `PinErrorMsg`. Passed through with `pin-roots=false` or `local-only`.',
-    options: { 'pin-roots': ['flag'], 'local-only': ['flag'], silent: ['flag'], stats: ['flag'] },
+    options: { 'pin-roots': ['flag'], 'local-only': ['flag'] },
     ...files
   }
 } as const satisfies Readonly<Record<string, Row>>

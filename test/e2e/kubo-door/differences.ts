@@ -28,19 +28,7 @@ export const allowed: readonly Allowed[] = [
 
 /** What the door still does wrong. It is to be empty. */
 export const pending: readonly Allowed[] = [
-  { cases: /progress=/, field: /^body$/, reason: 'a pin that is there at once tells of no progress; Kubo tells its last figures' },
-  { cases: /with two Origins$/, field: /^header /, reason: 'of two origins only the first is judged' },
-  {
-    cases: /<PbdG>|^pin\/ls.* after |^bitswap\/wantlist$/,
-    field: /^(answers|end|status|body)$/,
-    reason: '`pin/add --offline` waits for content that is not there; the pin then stays in the lists of the later requests'
-  },
-  { cases: /^add\?encoding=text/, field: /^(header Content-Type|body)$/, reason: 'uploads that pin always answer JSON' },
-  {
-    cases: /^dag\/import\?silent=true/,
-    field: /^body$/,
-    reason: 'Kubo is not silent where it imports roots; the door is'
-  }
+  { cases: /progress=/, field: /^body$/, reason: 'a pin that is there at once tells of no progress; Kubo tells its last figures' }
 ]
 
 export function isAllowed(title: string, { field }: Difference, table: readonly Allowed[]): Allowed | undefined {
