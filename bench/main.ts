@@ -52,8 +52,9 @@ if (others.length < 2)
 const systems = [own, ...others]
 const everybody = systems.flatMap(({ allPids }) => allPids)
 
+// As long as it takes until the engine of a daemon has compiled what is hot: it then runs for weeks.
 console.log('warming up …')
-for (const system of systems) await system.load({ clients: 64, seconds: 8 })
+for (const clients of columns) for (const system of systems) await system.load({ clients, seconds: 8 })
 const results = new Map<System, Turns>(systems.map(system => [system, new Map(columns.map(clients => [clients, []]))]))
 for (let round = 1; round <= rounds; round++) {
   for (const clients of columns) {

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16 --heap-growing-percent=50
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=8 --no-parallel-scavenge --heap-growing-percent=50
 /**
  * Starts the command line on a Node that can run it: this one, or the one among the dependencies of a checkout.
  * Plain JavaScript that an old Node understands.
@@ -28,7 +28,13 @@ function runWith(node) {
   }
   const child = spawn(
     node,
-    ['--max-semi-space-size=16', '--heap-growing-percent=50', fileURLToPath(import.meta.url), ...process.argv.slice(2)],
+    [
+      '--max-semi-space-size=8',
+      '--no-parallel-scavenge',
+      '--heap-growing-percent=50',
+      fileURLToPath(import.meta.url),
+      ...process.argv.slice(2)
+    ],
     { stdio: 'inherit' }
   )
   const passed = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'])

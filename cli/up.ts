@@ -83,7 +83,9 @@ interface Ready {
 
 const startMs = 60_000
 /** As in the first line of bin.js: where V8 sees much memory it takes 128 MiB for young objects, and lets garbage grow to twice what lives. */
-const daemonFlags = ['--max-semi-space-size=16', '--heap-growing-percent=50']
+const daemonFlags = ['--max-semi-space-size=8', '--no-parallel-scavenge', '--heap-growing-percent=50']
+/** Also from there: glibc gives each of the dozen threads a heap of its own, and returns little of it. */
+const allocatorVariables = { MALLOC_ARENA_MAX: '2' }
 /** Together within the five seconds that Ctrl-C may take. */
 const peerGraceMs = 3_000
 const kuboGraceMs = 1_500
@@ -171,7 +173,7 @@ async function start(
       folder: place.folder,
       command: process.execPath,
       words: [...daemonFlags, program, 'daemon', ...(number === 0 ? [] : ['--bootstrap', others.join(',')])],
-      variables: { ...withoutClusterVariables(), FLOTILLA_PATH: place.folder },
+      variables: { ...daemonVariables(), FLOTILLA_PATH: place.folder },
       locksFolder: true,
       onDeath
     })
@@ -343,6 +345,7 @@ function announce(ready: readonly Ready[], { json }: UpOptions): void {
 }
 
 /** CLUSTER_PEERNAME, CLUSTER_ID and their like are meant for one peer: three with the same would be broken. */
-function withoutClusterVariables(): Readonly<Record<string, string | undefined>> {
-  return Object.fromEntries(Object.entries(environment()).filter(([name]) => !name.startsWith('CLUSTER_')))
+function daemonVariables(): Readonly<Record<string, string | undefined>> {
+  const variables = Object.entries(environment()).filter(([name]) => !name.startsWith('CLUSTER_'))
+  return { ...allocatorVariables, ...Object.fromEntries(variables) }
 }

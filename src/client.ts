@@ -2,11 +2,12 @@
  * The typed client: `ClusterApi` over the REST API, of a peer of this system or, as far as it goes, of ipfs-cluster. What a peer throws is
  * thrown here again, with the same code.
  */
-import { Agent, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { socketAddressOf, urlOf } from './address.ts'
 import type { ClusterApi, WaitLevel } from './api.ts'
 import { isPath } from './codec.ts'
 import { ClusterError, type Fault, messageOf } from './errors.ts'
+import { Agent } from './http-agent.ts'
 import type { Abortable } from './lifetime.ts'
 import type { Cid, IpfsPath, Overview, PeerInfo, Pin, PinOptions, PinProgress, PinStatus, PinType, Status } from './types.ts'
 import {

@@ -4,11 +4,12 @@
  *
  * @see https://docs.ipfs.tech/reference/kubo/rpc/
  */
-import { Agent, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { z } from 'zod'
 import { kuboAddress } from '../../src/address.ts'
 import { parseCid } from '../../src/codec.ts'
 import { ClusterError, messageOf } from '../../src/errors.ts'
+import { Agent } from '../../src/http-agent.ts'
 import { type Abortable, deadline } from '../../src/lifetime.ts'
 import type { Cid, FetchProgress, IpfsPath, KuboIdentity, Multiaddr, PinMode } from '../../src/types.ts'
 import { callKubo, type KuboCall, StoodStill } from './kubo-call.ts'
