@@ -56,6 +56,9 @@ export interface Peer extends ClusterApi, AsyncDisposable {
   readonly clusterId: string
 }
 
+/** A leader that stops waits so long for another one at most; it takes some milliseconds. */
+const handOverMs = 1_000
+
 /** @throws ClusterError `cannot_start` and others; nothing is left running then */
 export async function startPeer(
   parts: PeerParts,
@@ -215,7 +218,10 @@ export async function startPeer(
     follow: (cid, options) => statuses.follow(cid, options),
     overview: async () =>
       overview({ self, status: () => consensus.status(), isConnected: peer => network.isConnected(peer), known, pins: () => pinset.count }),
-    [Symbol.asyncDispose]: () => owned.disposeAsync()
+    async [Symbol.asyncDispose]() {
+      if (!owned.disposed) await consensus.handOver({ signal: AbortSignal.timeout(handOverMs) })
+      await owned.disposeAsync()
+    }
   }
 }
 

@@ -17,7 +17,8 @@ const messageTypes = [
   'heartbeat_reply',
   'vote',
   'vote_reply',
-  'commit'
+  'commit',
+  'timeout_now'
 ] as const satisfies readonly Message['type'][]
 
 /** Type, index, term and length before the data of an entry, the checksum behind it. */
@@ -164,6 +165,8 @@ function messageOf(bytes: Buffer, flags: number, ends: { readonly from: NodeId; 
       return { ...envelope, type, token: number(1) }
     case 'commit':
       return { ...envelope, type, commit: number(1) }
+    case 'timeout_now':
+      return { ...envelope, type, index: number(1) }
     case 'vote':
       return { ...envelope, type, isPreVote, isTransfer: (flags & flag.transfer) !== 0, lastIndex: number(1), lastTerm: number(2) }
     case 'vote_reply':
@@ -186,6 +189,8 @@ function numbersOf(message: Message): readonly number[] {
       return [message.token]
     case 'commit':
       return [message.commit]
+    case 'timeout_now':
+      return [message.index]
     case 'vote':
       return [message.lastIndex, message.lastTerm]
     case 'vote_reply':

@@ -64,6 +64,11 @@ export interface Consensus extends AsyncDisposable {
   readBarrier(options?: Abortable): Promise<void>
   /** Adds `member` as a learner (it promotes itself later), or renews its name and addresses. Through any member. */
   addMember(member: Omit<ClusterMember, 'isVoter'>, options?: Abortable): Promise<void>
+  /**
+   * Gives leadership to another peer, if this one has it: before a stop, so that nobody has to miss it first. Returns when another one leads, when
+   * nobody can, or when `signal` aborts.
+   */
+  handOver(options: { readonly signal: AbortSignal }): Promise<void>
   status(): ConsensusStatus
   /** Called after role, leader, term, members or readiness changed. Returns what ends it. */
   onChange(listener: (status: ConsensusStatus) => void): Disposable

@@ -16,6 +16,8 @@ import { Applier, type Step } from './apply.ts'
 import { Commits } from './commits.ts'
 import type { ClusterMember, ConsensusStatus, Proposed, StateMachine } from './consensus.ts'
 import { type Acceptance, Delivery } from './delivery.ts'
+import { handOver } from './hand-over.ts'
+import { hurry } from './hurry.ts'
 import { LaterWrites } from './later-writes.ts'
 import { fromConfiguration } from './members.ts'
 import { type ProposalLimits, Proposals } from './proposals.ts'
@@ -57,8 +59,6 @@ const limits: Omit<RaftSettings, 'id' | 'electionTicks' | 'heartbeatTicks' | 'ra
   uncommittedBytesMax: 32 << 20,
   cacheBytesMax: 2 << 20
 }
-/** A follower that lost the connection to its leader waits this long at most before it looks for votes. */
-const hurryMs = 100
 /** Entries looked at for one append that is read from disk. */
 const fetchedMax = 4_096
 
@@ -149,6 +149,17 @@ export class Driver implements AsyncDisposable {
     return raft.termAt(index) === term ? null : 'not_leader'
   }
 
+  /** Gives leadership to another voter. @returns whether this peer leads no more, and knows who does */
+  handOver(signal: AbortSignal): Promise<boolean> {
+    const transfer = (to: NodeId) => {
+      const refused = this.#guard(() => this.#core.transfer(to))
+      this.#wake()
+      return refused
+    }
+    const either = AbortSignal.any([signal, this.#stopping.signal])
+    return handOver({ ...this.#parts, core: () => this.#core.status(), transfer }, { signal: either })
+  }
+
   /** As the core sees it. Before `start` there is no cluster to speak of. */
   get core(): RaftStatus {
     return this.#core.status()
@@ -190,7 +201,7 @@ export class Driver implements AsyncDisposable {
     }
     this.#watchReign()
     if (this.#commits.isAwaited) this.#commits.settle({ commit: raft.commit, isLeader: raft.role === 'leader' }, () => this.#noLeader())
-    if (raft.leader !== null) this.#delivery.deliver(raft.leader as PeerId)
+    if (raft.leader !== null && raft.transferTo === null) this.#delivery.deliver(raft.leader as PeerId)
     if (this.#round === undefined && (raft.hasReady() || this.#applied < raft.commit)) this.#round = this.#runRound()
     else this.#send(raft.outgoing())
   }
@@ -331,28 +342,12 @@ export class Driver implements AsyncDisposable {
     if (this.#end || isUp || leader !== peer || role === 'leader') return
     this.#core.forgetLeader()
     this.#watchReign()
-    void this.#hurry(peer)
-  }
-
-  /**
-   * The connection to the leader broke: looks for votes before the election timeout is over. Not all at once; and if the leader is alive, it is
-   * heard again, or the others refuse. Repeated, for the others may notice the loss later than this peer. Never rejects.
-   */
-  async #hurry(lost: PeerId): Promise<void> {
-    const { clock, random, rpc } = this.#parts
-    let candidacy = 0
-    for (let leftMs = this.#settings.electionMs; leftMs > 0; ) {
-      const waitMs = 10 + random(hurryMs)
-      leftMs -= waitMs
-      await clock.sleep(waitMs, { signal: this.#stopping.signal }).catch(() => {})
-      if (this.#end) return
-      const { leader, role, term } = this.#core
-      if (leader !== null || rpc.isConnected(lost)) return
-      // A candidate of this very moment gets time for its votes.
-      if (role !== 'candidate' || candidacy === term) this.#tryOrStop(() => this.#core.campaign())
-      candidacy = role === 'candidate' ? term : 0
+    const campaign = () => {
+      this.#tryOrStop(() => this.#core.campaign())
       this.#wake()
     }
+    const options = { forMs: this.#settings.electionMs, signal: this.#stopping.signal }
+    void hurry({ ...this.#parts, core: () => this.#core, campaign }, peer, options)
   }
 
   // ---- the end ----

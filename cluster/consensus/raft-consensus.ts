@@ -127,6 +127,10 @@ export class RaftConsensus implements Consensus {
     await this.#membership.renew(member, options)
   }
 
+  async handOver({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    if (this.#driver.status().role === 'leader') await this.#driver.handOver(signal)
+  }
+
   status(): ConsensusStatus {
     return { ...this.#driver.status(), clusterId: this.#clusterId, isReady: this.#isReady }
   }

@@ -20,18 +20,19 @@ export function campaign(node: Node): void {
   node.role = 'pre_candidate'
   node.leader = null
   node.votes = new Map([[node.settings.id, true]])
-  if (tally(node.membership.current, node.votes) === 'won') becomeCandidate(node)
-  else askForVotes(node, { isPreVote: true, term: node.term + 1 })
+  if (tally(node.membership.current, node.votes) === 'won') stand(node, { isTransfer: false })
+  else askForVotes(node, { isPreVote: true, term: node.term + 1, isTransfer: false })
 }
 
-function becomeCandidate(node: Node): void {
+/** Becomes a candidate. @param about.isTransfer the leader wants it, so nobody need be loyal to it */
+export function stand(node: Node, { isTransfer }: { readonly isTransfer: boolean }): void {
   enterTerm(node, node.term + 1)
   node.role = 'candidate'
   node.leader = null
   node.vote = node.settings.id
   // The own vote counts once it is durable, as everybody else's does.
   node.votes = new Map()
-  askForVotes(node, { isPreVote: false, term: node.term })
+  askForVotes(node, { isPreVote: false, term: node.term, isTransfer })
 }
 
 /** The own vote in `term` is on disk. */
@@ -116,7 +117,7 @@ export function countVote(node: Node, message: Of<'vote_reply'>): void {
 function settle(node: Node): void {
   switch (tally(node.membership.current, node.votes)) {
     case 'won':
-      if (node.role === 'pre_candidate') becomeCandidate(node)
+      if (node.role === 'pre_candidate') stand(node, { isTransfer: false })
       else becomeLeader(node)
       break
     case 'lost':
@@ -127,7 +128,10 @@ function settle(node: Node): void {
   }
 }
 
-function askForVotes(node: Node, { isPreVote, term }: { isPreVote: boolean; term: number }): void {
+function askForVotes(
+  node: Node,
+  { isPreVote, term, isTransfer }: { readonly isPreVote: boolean; readonly term: number; readonly isTransfer: boolean }
+): void {
   for (const to of voters(node.membership.current)) {
     if (to === node.settings.id) continue
     const request = {
@@ -137,7 +141,7 @@ function askForVotes(node: Node, { isPreVote, term }: { isPreVote: boolean; term
       isPreVote,
       lastIndex: node.log.lastIndex,
       lastTerm: node.log.lastTerm,
-      isTransfer: false
+      isTransfer
     } as const
     // A vote request tells the others to move to the new term, and that this node has voted for itself: not before that is durable.
     if (isPreVote) send(node, request)
@@ -160,4 +164,5 @@ function enterTerm(node: Node, term: number): void {
   node.followers = new Map()
   node.uncommitted = []
   node.uncommittedBytes = 0
+  node.transfer = null
 }

@@ -4,6 +4,15 @@ import type { Membership } from './membership.ts'
 import type { Progress } from './progress.ts'
 import type { Fetch, Message, NodeId, RaftRole, RaftSettings } from './types.ts'
 
+/** Leadership on its way to another node. It ends with the role or the term. */
+export interface Transfer {
+  readonly to: NodeId
+  /** Ticks since it began. */
+  elapsed: number
+  /** The successor was asked to stand. */
+  isAsked: boolean
+}
+
 export interface Node {
   readonly settings: RaftSettings
   readonly log: RaftLog
@@ -26,6 +35,8 @@ export interface Node {
   /** On a leader: proposals that are not committed, oldest first. */
   uncommitted: { readonly index: number; readonly bytes: number }[]
   uncommittedBytes: number
+  /** On a leader: to whom it hands over. */
+  transfer: Transfer | null
   /** Messages that may leave at once, and those that wait for the write. */
   outbox: Message[]
   afterPersist: Message[]

@@ -22,6 +22,7 @@ import {
   supply
 } from './replication.ts'
 import { sizeOf } from './tail.ts'
+import { heardTimeoutNow, startTransfer, tickTransfer } from './transfer.ts'
 import type {
   Configuration,
   Entry,
@@ -70,6 +71,7 @@ export class Raft implements RaftCore {
       followers: new Map(),
       uncommitted: [],
       uncommittedBytes: 0,
+      transfer: null,
       outbox: [],
       afterPersist: [],
       fetches: []
@@ -81,6 +83,7 @@ export class Raft implements RaftCore {
       const node = this.#node
       if (node.role !== 'leader') return tickElection(node)
       checkQuorum(node)
+      tickTransfer(node)
       if (node.role !== 'leader' || ++node.heartbeatElapsed < node.settings.heartbeatTicks) return
       node.heartbeatElapsed = 0
       sendHeartbeats(node)
@@ -126,13 +129,15 @@ export class Raft implements RaftCore {
       case 'append':
       case 'heartbeat':
       case 'commit':
+      case 'timeout_now':
         assert(node.role !== 'leader', 'a term has one leader')
         if (node.role !== 'follower') becomeFollower(node, node.term, message.from)
         node.leader = message.from
         node.electionElapsed = 0
         if (message.type === 'append') heardAppend(node, message)
         else if (message.type === 'heartbeat') heardHeartbeat(node, message)
-        else heardCommit(node, message)
+        else if (message.type === 'commit') heardCommit(node, message)
+        else heardTimeoutNow(node, message)
         break
       case 'append_reply':
         if (node.role === 'leader') heardAppendReply(node, message)
@@ -147,6 +152,7 @@ export class Raft implements RaftCore {
     return this.#exclusively(() => {
       const node = this.#node
       if (node.role !== 'leader') return { refused: 'not_leader' }
+      if (node.transfer !== null) return { refused: 'transferring' }
       const entry: Entry = { index: node.log.lastIndex + 1, term: node.term, type: 'normal', data }
       const bytes = sizeOf(entry)
       // One entry always fits, or an entry larger than the limit could never be proposed.
@@ -163,6 +169,7 @@ export class Raft implements RaftCore {
     return this.#exclusively(() => {
       const node = this.#node
       if (node.role !== 'leader') return { refused: 'not_leader' }
+      if (node.transfer !== null) return { refused: 'transferring' }
       if (voters(next).length === 0) return { refused: 'no_voters' }
       if (node.membership.index > node.commit) return { refused: 'change_pending' }
       if (!this.#hasCommittedInTerm()) return { refused: 'no_commit_in_term' }
@@ -175,6 +182,10 @@ export class Raft implements RaftCore {
 
   campaign(): void {
     this.#exclusively(() => campaign(this.#node))
+  }
+
+  transfer(to: NodeId): Refusal | null {
+    return this.#exclusively(() => startTransfer(this.#node, to))
   }
 
   forgetLeader(): void {
@@ -276,6 +287,10 @@ export class Raft implements RaftCore {
     return this.#node.commit
   }
 
+  get transferTo(): NodeId | null {
+    return this.#node.transfer?.to ?? null
+  }
+
   get configuration(): Configuration {
     return this.#node.membership.current
   }
@@ -297,6 +312,7 @@ export class Raft implements RaftCore {
       configuration: node.membership.current,
       configurationIndex: node.membership.index,
       hasCommittedInTerm: this.#hasCommittedInTerm(),
+      transferTo: this.transferTo,
       followers: [...node.followers.values()].map(({ id, match, next, state, isActive }) => ({
         id,
         match,
@@ -325,5 +341,5 @@ export class Raft implements RaftCore {
 }
 
 function isFromLeader({ type }: Message): boolean {
-  return type === 'append' || type === 'heartbeat' || type === 'commit'
+  return type === 'append' || type === 'heartbeat' || type === 'commit' || type === 'timeout_now'
 }

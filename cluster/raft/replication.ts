@@ -5,6 +5,7 @@ import { type Node, send, sendAfterPersist } from './node.ts'
 import type { Progress } from './progress.ts'
 import { agreedIndex } from './quorum.ts'
 import { sizeOf } from './tail.ts'
+import { continueTransfer } from './transfer.ts'
 import type { Entry, Message } from './types.ts'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -104,7 +105,9 @@ export function heardAppendReply(node: Node, message: Of<'append_reply'>): void 
     return
   }
   if (message.index > node.log.lastIndex) return
-  if (follower.acknowledge(message.index)) advanceCommit(node)
+  if (!follower.acknowledge(message.index)) return
+  advanceCommit(node)
+  continueTransfer(node)
 }
 
 /** Commits what a majority of the voters has durably, in the leader's own term only (Raft paper, figure 8). */

@@ -67,6 +67,8 @@ export type Message =
       readonly lastTerm: number
       readonly isTransfer: boolean
     })
+  /** The receiver is to stand for election at once, if its log reaches `index`: the leader hands over to it. */
+  | (Envelope & { readonly type: 'timeout_now'; readonly index: number })
   | (Envelope & { readonly type: 'vote_reply'; readonly isPreVote: boolean; readonly rejected: boolean })
 
 export type MessageType = Message['type']
@@ -107,7 +109,7 @@ export interface RaftSettings {
 }
 
 /** Why a proposal was not taken; it is in no log. */
-export type Refusal = 'not_leader' | 'overloaded' | 'change_pending' | 'no_commit_in_term' | 'transferring' | 'no_voters'
+export type Refusal = 'not_leader' | 'overloaded' | 'change_pending' | 'no_commit_in_term' | 'transferring' | 'no_voters' | 'not_a_voter'
 
 /** Work that the core wants done. See `Raft.ready`. */
 export interface Ready {
@@ -164,6 +166,8 @@ export interface RaftStatus {
   readonly configurationIndex: number
   /** The leader has committed an entry of its own term, so it may change the configuration and answer reads. */
   readonly hasCommittedInTerm: boolean
+  /** On a leader: to whom it is handing over. */
+  readonly transferTo: NodeId | null
   /** Only on a leader, every other member, in the order of ids. */
   readonly followers: readonly FollowerProgress[]
 }
@@ -183,6 +187,8 @@ export interface RaftCore {
   proposeConfiguration(next: Configuration): { readonly index: number; readonly term: number } | { readonly refused: Refusal }
   /** Starts an election now, with a pre-vote, if this node has a vote. */
   campaign(): void
+  /** Hands leadership over to `to`, within an election timeout or not at all; meanwhile nothing is taken. `null`: it is tried. */
+  transfer(to: NodeId): Refusal | null
   /** The connection to the leader broke: stop believing in it, so that others' pre-votes are answered. Hearing it again undoes this. */
   forgetLeader(): void
   /** Messages that need no write, also while one is outstanding. */
@@ -207,6 +213,7 @@ export interface RaftCore {
   readonly term: number
   readonly leader: NodeId | null
   readonly commit: number
+  readonly transferTo: NodeId | null
   /** The same object until it changes. */
   readonly configuration: Configuration
   /** The latest one that is known to be committed, and those behind it, with their indexes. At least one. */

@@ -6,6 +6,7 @@
 import type { Raft } from '../../cluster/raft/raft.ts'
 import type { Configuration, Entry, Message, NodeId, RaftStatus, Ready } from '../../cluster/raft/types.ts'
 import type { Disk } from './disk.ts'
+import { electionMs, tickMs } from './plan.ts'
 import { type Invariant, Violation } from './violation.ts'
 
 /** What the checks see of a peer. */
@@ -36,6 +37,9 @@ interface Record {
   ledCommit: number
   /** It led that term at the `Ready` before, so nothing may be dropped from its log any more. */
   handedLeads: number | null
+  /** It hands over: in this term, with this last entry. */
+  transfer: { readonly term: number; readonly lastIndex: number; readonly sinceTick: number } | null
+  ticks: number
 }
 
 interface Committed {
@@ -104,7 +108,9 @@ export class Invariants {
       configurations: [{ index: 0, configuration: this.#founding }],
       leads: null,
       ledCommit: 0,
-      handedLeads: null
+      handedLeads: null,
+      transfer: null,
+      ticks: 0
     }
     for (let index = 1; index <= lastIndex; index++) {
       const at = key(peer.disk.durableTermAt(index) ?? 0, index)
@@ -142,6 +148,26 @@ export class Invariants {
     // Also where it left office in the same event, as one that removed itself does.
     if (record.leads === term && commit > record.ledCommit) this.#ledCommit(peer, record, status)
     if (status.role !== 'leader') record.leads = null
+    if (status.transferTo !== null) this.#transferring(peer, record, status)
+  }
+
+  /** A leader was asked to hand over, and tries. */
+  transferring(peer: Watched): void {
+    const { term, lastIndex } = peer.core.status()
+    const record = this.#recordOf(peer)
+    record.transfer = { term, lastIndex, sinceTick: record.ticks }
+  }
+
+  ticked(peer: Watched): void {
+    const record = this.#recordOf(peer)
+    record.ticks++
+    const isOver = peer.core.status().transferTo === null || record.ticks - (record.transfer?.sinceTick ?? 0) < electionMs / tickMs
+    check(isOver, 'hand-over', `${peer.name} takes nothing for longer than an election timeout`)
+  }
+
+  #transferring(peer: Watched, { transfer }: Record, { term, lastIndex }: RaftStatus): void {
+    check(transfer?.term === term, 'hand-over', `${peer.name} hands over in term ${term}, it was asked to in ${transfer?.term}`)
+    check(transfer.lastIndex === lastIndex, 'hand-over', `${peer.name} hands over, and its log grows to ${lastIndex}`)
   }
 
   #elected(peer: Watched, record: Record, status: RaftStatus): void {
@@ -284,6 +310,17 @@ export class Invariants {
     const { term } = message
     if (message.type === 'vote_reply' && !message.isPreVote && !message.rejected) this.#granted(peer, term, message.to)
     if (message.type === 'vote' && !message.isPreVote) this.#granted(peer, term, peer.id)
+    if (message.type === 'timeout_now') {
+      const successor = this.#watched.get(message.to)?.disk
+      const has = successor?.durableTermAt(message.index)
+      // It may have lost its life since it said so, never its log; and by then somebody else may lead.
+      const isLate = (successor?.durable.hardState.term ?? 0) > term
+      check(
+        isLate || has === peer.core.termAt(message.index),
+        'hand-over',
+        `${peer.name} hands over to a peer without entry ${message.index}`
+      )
+    }
     if (message.type === 'append_reply' && !message.rejected && message.index > 0) {
       const wanted = this.#leaderTermAt(term, message.index)
       const isTheSame = wanted === undefined || peer.disk.durableTermAt(message.index) === wanted

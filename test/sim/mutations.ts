@@ -198,6 +198,32 @@ export const mutations: readonly Mutation[] = [
     line: 'node.membership.truncateFrom(first.index)',
     wrong: ''
   },
+  // ---- handing over ----
+  {
+    name: 'hands-over-to-a-peer-that-is-behind',
+    file: 'raft/transfer',
+    line: ' || node.followers.get(transfer.to)?.match !== log.lastIndex',
+    wrong: ''
+  },
+  {
+    name: 'takes-proposals-while-it-hands-over',
+    file: 'raft/raft',
+    line: "if (node.transfer !== null) return { refused: 'transferring' }\n      const entry",
+    wrong: 'const entry'
+  },
+  { name: 'hands-over-in-a-later-leadership', file: 'raft/election', line: 'node.transfer = null', wrong: '' },
+  {
+    name: 'never-gives-up-a-hand-over',
+    file: 'raft/transfer',
+    line: '++node.transfer.elapsed >= node.settings.electionTicks',
+    wrong: 'false'
+  },
+  {
+    name: 'does-not-say-that-the-leader-wants-the-election',
+    file: 'raft/election',
+    line: 'term: node.term, isTransfer })',
+    wrong: 'term: node.term, isTransfer: false })'
+  },
   // ---- liveness ----
   {
     name: 'never-asks-after-a-lost-append',

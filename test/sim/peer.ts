@@ -22,7 +22,7 @@ import type { World } from './world.ts'
 
 const log = openLog({ level: 'silent', name: 'simulation' })
 /** Kinds of messages that promise something: their first byte. */
-const promises: ReadonlySet<number | undefined> = new Set([1, 4, 5])
+const promises: ReadonlySet<number | undefined> = new Set([1, 4, 5, 7])
 
 /** One run of a process, from its start to its end. */
 export interface Life extends ClockLife {
@@ -120,6 +120,21 @@ export class SimPeer implements Endpoint {
     this.#world.network.changed(this.id)
   }
 
+  /** As SIGTERM: hands leadership over, if it can, and ends in good order. Starts again after `forMs`. */
+  stop({ forMs }: { readonly forMs: number }): void {
+    const life = this.#life
+    const consensus = this.#consensus
+    if (life === undefined || consensus === undefined) return
+    const ended = async (): Promise<void> => {
+      await consensus.handOver({ signal: AbortSignal.timeout(1_000) })
+      await consensus[Symbol.asyncDispose]()
+      if (life.isOver) return
+      this.crash()
+      this.#world.after(forMs, () => this.start())
+    }
+    ended().catch(error => this.#stopped(life, error))
+  }
+
   pause(): void {
     if (this.isUp) this.#held ??= []
   }
@@ -206,8 +221,10 @@ export class SimPeer implements Endpoint {
     }
     return {
       observe: () => whileAlive(() => invariants.observe(this)),
+      ticked: () => whileAlive(() => invariants.ticked(this)),
       handed: (ready: Ready) => whileAlive(() => invariants.handed(this, ready)),
       proposed: (outcome, next) => whileAlive(() => invariants.proposed(this, outcome, next)),
+      transferring: () => whileAlive(() => invariants.transferring(this)),
       applied: index => whileAlive(() => invariants.applied(this, index))
     }
   }

@@ -19,6 +19,8 @@ export const troubles = [
   'slow_disk',
   'broken_disk',
   'elect_now',
+  'transfer',
+  'stop',
   'forget_leader',
   'unreachable',
   'change_members',
@@ -31,9 +33,9 @@ export const profiles: Readonly<Record<string, readonly Trouble[]>> = {
   all: troubles,
   calm: [],
   network: ['partition', 'isolate', 'usurp', 'one_way', 'bridge', 'flap', 'unreachable'],
-  process: ['crash', 'crash_all', 'pause', 'elect_now', 'forget_leader'],
+  process: ['crash', 'crash_all', 'pause', 'elect_now', 'transfer', 'stop', 'forget_leader'],
   disk: ['slow_disk', 'broken_disk', 'crash', 'crash_all'],
-  membership: ['change_members', 'renew', 'crash', 'isolate', 'elect_now']
+  membership: ['change_members', 'renew', 'crash', 'isolate', 'elect_now', 'transfer']
 }
 
 export interface Plan {

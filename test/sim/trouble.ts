@@ -56,6 +56,12 @@ export function makeTrouble(trouble: Trouble, world: World): void {
     case 'elect_now':
       peer.poke(core => core.campaign())
       break
+    case 'transfer':
+      leaderOf(peers)?.poke(core => world.count(core.transfer(random.any([...peers.keys()]) ?? peer.id) ?? 'handing over'))
+      break
+    case 'stop':
+      peer.stop({ forMs: random.pick([1, 200, 2_000]) })
+      break
     case 'forget_leader':
       peer.poke(core => core.forgetLeader())
       break

@@ -18,6 +18,7 @@ export type Invariant =
   | 'I20 read safety'
   | 'I22 exactly once'
   | 'I25 every question ends'
+  | 'hand-over'
   | 'an answer is true'
   | 'acknowledged is never lost'
   | 'the peer failed'

@@ -5,9 +5,12 @@ import type { Configuration, Entry, Message, NodeId, RaftSettings, Ready, Refusa
 export interface Watcher {
   /** The core was called. */
   observe(): void
+  ticked(): void
   handed(ready: Ready): void
   proposed(outcome: { readonly index: number; readonly term: number }, next: Configuration): void
   applied(index: number): void
+  /** The core was asked to hand leadership over, and tries. */
+  transferring(): void
 }
 
 export class WatchedRaft extends Raft {
@@ -21,6 +24,7 @@ export class WatchedRaft extends Raft {
   override tick(): void {
     super.tick()
     this.#watcher.observe()
+    this.#watcher.ticked()
   }
 
   override step(message: Message): void {
@@ -44,6 +48,13 @@ export class WatchedRaft extends Raft {
   override campaign(): void {
     super.campaign()
     this.#watcher.observe()
+  }
+
+  override transfer(to: NodeId): Refusal | null {
+    const refused = super.transfer(to)
+    if (refused === null) this.#watcher.transferring()
+    this.#watcher.observe()
+    return refused
   }
 
   override forgetLeader(): void {

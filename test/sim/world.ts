@@ -47,6 +47,8 @@ export interface Outcome {
 /** A healed cluster must be in order in this time (a join whose call was lost waits for two deadlines of 15 s), and those it may take longer for every entry: some seeds allow one in flight. */
 const healingMs = 60_000
 const healingMsPerEntry = 100
+/** In fair weather a leader hands over in this time: less than any election timeout. */
+const handOverMs = 400
 /** For so long, by the slowest clock, it must then stay so, without another election; longer than any question may stay open. */
 const steadyMs = 6_000
 /** Messages a peer may cause in a tick while nobody asks for anything: heartbeats, their answers, and a little. */
@@ -108,6 +110,7 @@ export class World implements RpcWorld {
       await this.#until(this.plan.lengthMs)
       this.#heal()
       healedMs = await this.#settle()
+      await this.#handOver()
       await this.#stay()
       this.clients.requireAnswered()
       this.clients.requireTruth()
@@ -281,6 +284,19 @@ export class World implements RpcWorld {
       for (const what of ['write', 'read']) if (!served.has(`${peer.name} ${what}`)) return `${peer.name} did not answer a ${what}`
     }
     return undefined
+  }
+
+  /** A leader that stops in good order leaves no gap: another one commits long before anybody would have missed it. */
+  async #handOver(): Promise<void> {
+    const leader = leaderOf(this.peers)
+    if (leader === undefined) throw new Violation('liveness', 'the leader is gone')
+    const { term, configuration } = leader.core.status()
+    if (configuration.members.length < 2) return
+    void leader.consensus?.handOver({ signal: AbortSignal.timeout(handOverMs) }).catch(error => this.fail(error))
+    await this.#until(this.now + handOverMs)
+    const next = leaderOf(this.peers)
+    const isDone = next !== undefined && next.core.term === term + 1 && next !== leader && next.core.status().hasCommittedInTerm
+    if (!isDone) throw new Violation('liveness', `${leader.name} does not hand over: ${this.#describe()}`)
   }
 
   /** Left alone, it stays with its leader and talks little. */

@@ -89,10 +89,10 @@ export class LocalCluster implements AsyncDisposable {
     return Number(number)
   }
 
-  /** kill -9, as it runs now (it may have been started again). */
-  async kill(number: number): Promise<void> {
+  /** kill -9 where nothing else is said, as it runs now (it may have been started again). */
+  async kill(number: number, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
     const [pid = ''] = (await readFile(join(this.peer(number).dir, 'pid'), 'utf8')).split(' ')
-    process.kill(Number(pid), 'SIGKILL')
+    process.kill(Number(pid), signal)
   }
 
   /** Starts the daemon of one folder alone. */

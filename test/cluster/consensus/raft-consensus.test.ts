@@ -1,56 +1,9 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import { CID } from 'multiformats/cid'
-import { create } from 'multiformats/hashes/digest'
-import { decodeResult, encodeOperation } from '../../../cluster/state/operations.ts'
-import { cidOf } from '../../../src/codec.ts'
 import { isFault } from '../../../src/errors.ts'
-import type { Cid, Pin } from '../../../src/types.ts'
-import { type TestPeer, TestPeers } from '../../support/consensus.ts'
+import { TestPeers } from '../../support/consensus.ts'
+import { hasAll, pin, three } from '../../support/consensus-pins.ts'
 import { until } from '../../support/until.ts'
-
-function cid(name: string): Cid {
-  return cidOf(CID.create(1, 0x55, create(0x12, createHash('sha256').update(name).digest())))
-}
-
-function pinOf(name: string): Pin {
-  return {
-    cid: cid(name),
-    type: 'pin',
-    name,
-    mode: 'recursive',
-    replicationMin: -1,
-    replicationMax: -1,
-    allocations: [],
-    expireAt: null,
-    metadata: {},
-    pinUpdate: null,
-    origins: [],
-    maxDepth: -1,
-    reference: null,
-    shardSize: 0,
-    timestamp: 1,
-    version: 0
-  }
-}
-
-async function pin(peer: TestPeer, name: string, basedOn = 0): Promise<number> {
-  const { index, result } = await peer.consensus.propose(encodeOperation({ type: 'pin', pin: pinOf(name), basedOn }))
-  assert.equal(decodeResult(result).status, 'done')
-  return index
-}
-
-const hasAll = async (peer: TestPeer, names: readonly string[]) => {
-  for (const name of names) if ((await peer.pinset.get(cid(name))) === undefined) return false
-  return true
-}
-
-async function three(peers: TestPeers): Promise<void> {
-  const founders = peers.found(1, 2, 3)
-  await Promise.all([1, 2, 3].map(number => peers.start(number, founders)))
-  await until('a leader', () => peers.leader())
-}
 
 test('a pin proposed at any peer is applied at the proposer when it is answered, and soon at all', async () => {
   await using peers = await TestPeers.open()
