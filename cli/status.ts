@@ -83,7 +83,7 @@ function describeStatus(status: PinStatus): string {
 }
 
 function wordFor(one: PeerStatus): string {
-  if (one.progress !== null) {
+  if (one.progress !== null && one.status === 'pinning') {
     const size = one.progress.bytes === null ? '' : `, ${sizeOf(one.progress.bytes)}`
     return `${one.status}, ${counted(one.progress.nodes, 'block')}${size}`
   }

@@ -2,11 +2,11 @@
 import { decode, encode } from 'cborg'
 import { z } from 'zod'
 import { cidBytes, cidFromBytes } from '../src/codec.ts'
-import { type Cid, type FetchProgress, type PeerInfo, statuses } from '../src/types.ts'
+import { type Cid, type Collected, type FetchProgress, type PeerInfo, type RepositorySize, statuses } from '../src/types.ts'
 import type { LocalStatus } from './ipfs/tracker-api.ts'
 
 /** Method names on the wire. A changed shape gets a new name, so that peers of two versions can work together during an upgrade. */
-export const methods = { id: 'peer/id', status: 'pins/status', page: 'pins/page', follow: 'pins/follow' } as const
+export const methods = { id: 'peer/id', status: 'pins/status', page: 'pins/page', size: 'repo/size', garbage: 'repo/garbage' } as const
 
 const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
 const localStatus = z.object({
@@ -107,4 +107,64 @@ export function encodePeerInfo(info: PeerInfo): Uint8Array {
 export function decodePeerInfo(payload: Uint8Array): PeerInfo {
   // The brands are those the sender had parsed.
   return peerInfo.parse(decode(payload)) as unknown as PeerInfo
+}
+
+type Size = Omit<RepositorySize, 'peer' | 'error'>
+
+const size = z.tuple([z.string(), z.string(), z.string()]).transform(([repo, max, objects]) => ({
+  repoBytes: BigInt(repo),
+  maxBytes: BigInt(max),
+  objects: BigInt(objects)
+}))
+
+/** Whether objects need not be counted. */
+export function encodeSizeQuestion(isSizeOnly: boolean): Uint8Array {
+  return encode(isSizeOnly)
+}
+
+export function decodeSizeQuestion(payload: Uint8Array): boolean {
+  return z.boolean().parse(decode(payload))
+}
+
+/** As text: "no limit" is 2^64 - 1. */
+export function encodeSize({ repoBytes, maxBytes, objects }: Size): Uint8Array {
+  return encode([repoBytes, maxBytes, objects].map(String))
+}
+
+export function decodeSize(payload: Uint8Array): Size {
+  return size.parse(decode(payload))
+}
+
+/** Asks for what a collection has removed since the last question, after `waitMs` at the latest. The first question begins it. */
+export interface GarbageQuestion {
+  /** Chosen by the asker. */
+  readonly run: string
+  readonly isFirst: boolean
+  readonly waitMs: number
+}
+
+export interface GarbagePage {
+  readonly items: readonly Omit<Collected, 'peer'>[]
+  readonly isOver: boolean
+}
+
+const garbageQuestion = z.tuple([z.string().max(64), z.boolean(), z.number().min(0).max(5_000)])
+const garbagePage = z.tuple([z.array(z.tuple([bytes.nullable(), z.string()])), z.boolean()])
+
+export function encodeGarbageQuestion({ run, isFirst, waitMs }: GarbageQuestion): Uint8Array {
+  return encode([run, isFirst, waitMs])
+}
+
+export function decodeGarbageQuestion(payload: Uint8Array): GarbageQuestion {
+  const [run, isFirst, waitMs] = garbageQuestion.parse(decode(payload))
+  return { run, isFirst, waitMs }
+}
+
+export function encodeGarbage({ items, isOver }: GarbagePage): Uint8Array {
+  return encode([items.map(({ cid, error }) => [cid === null ? null : cidBytes(cid), error]), isOver])
+}
+
+export function decodeGarbage(payload: Uint8Array): GarbagePage {
+  const [items, isOver] = garbagePage.parse(decode(payload))
+  return { items: items.map(([cid, error]) => ({ cid: cid === null ? null : cidFromBytes(cid), error })), isOver }
 }

@@ -10,6 +10,7 @@ import type { Candidate } from './allocator.ts'
 import type { DriverSettings } from './consensus/driver.ts'
 import { RaftConsensus } from './consensus/raft-consensus.ts'
 import { Copies, holds } from './copies.ts'
+import { GarbageRuns } from './garbage-runs.ts'
 import { Informer } from './health/informer.ts'
 import { Monitor } from './health/monitor.ts'
 import type { Report } from './health/report.ts'
@@ -22,6 +23,7 @@ import { overview } from './overview.ts'
 import { Peers } from './peers.ts'
 import { Pins, type PinsSettings } from './pins.ts'
 import { Reporter } from './reporter.ts'
+import { Repositories } from './repositories.ts'
 import { openStore, type StoreSettings } from './state/open-store.ts'
 import { Pinset } from './state/pinset.ts'
 import { type KnownPeer, PinStatuses } from './status.ts'
@@ -91,6 +93,7 @@ export async function startPeer(
     const pin = await pinset.get(cid)
     return pin && holds(self, pin) ? pin : undefined
   }
+  const tasks = opened.use(new Tasks(logFailures(log)))
   const tracker = opened.use(new KuboTracker({ kubo, store, wanted, wish, clock, log }, settings.tracker))
   const subscriptions = opened.use(new DisposableStack())
   subscriptions.use(
@@ -159,6 +162,8 @@ export async function startPeer(
       }
     })
   const statuses = new PinStatuses({ self, pinset, copies, tracker, clock, members: knownPeers, requireState })
+  const runs = new GarbageRuns({ kubo, clock, tasks })
+  const repositories = new Repositories({ rpc: network, kubo, runs, members })
   const peers = new Peers({
     rpc: network,
     status: () => consensus.status(),
@@ -169,6 +174,7 @@ export async function startPeer(
   })
 
   copies.start()
+  repositories.start()
   peers.start()
   informer.start()
   subscriptions.use(
@@ -181,7 +187,6 @@ export async function startPeer(
   network.setClusterId(consensus.status().clusterId)
   reporter.start()
   tracker.start()
-  const tasks = opened.use(new Tasks(logFailures(log)))
   tasks.run('expiry', async stop => {
     for (;;) {
       await clock.sleep(settings.expiryIntervalMs, { signal: stop })
@@ -216,6 +221,8 @@ export async function startPeer(
     status: (cid, options) => statuses.one(cid, options),
     statuses: options => statuses.many(options),
     follow: (cid, options) => statuses.follow(cid, options),
+    repositories: options => repositories.sizes(options),
+    collectGarbage: options => repositories.collect(options),
     overview: async () =>
       overview({ self, status: () => consensus.status(), isConnected: peer => network.isConnected(peer), known, pins: () => pinset.count }),
     async [Symbol.asyncDispose]() {

@@ -46,10 +46,13 @@ export class Pins {
     })
   }
 
-  async unpin(target: Cid | IpfsPath, { signal }: Abortable = {}): Promise<Pin> {
+  async unpin(target: Cid | IpfsPath, { version, signal }: { version?: number | undefined } & Abortable = {}): Promise<Pin> {
     const cid = await this.#resolve(target, { signal })
     return this.#change(cid, { signal }, async before => {
       if (before === undefined) throw new ClusterError({ code: 'not_pinned', cid }, 'pin is not part of the pinset')
+      if (version !== undefined && version !== before.version) {
+        throw new ClusterError({ code: 'conflict' }, `pin ${cid} has been changed meanwhile`)
+      }
       if (before.type === 'shard-pin') refuse('cannot unpin a shard directly. Unpin content root CID instead')
       return { operation: { type: 'unpin', cid, basedOn: before.version }, answer: () => before }
     })

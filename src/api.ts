@@ -3,10 +3,26 @@
  * HTTP, the CLI uses it. A new verb is a line here, and the compiler names the places that are missing.
  */
 import type { Abortable } from './lifetime.ts'
-import type { Cid, IpfsPath, Overview, PeerInfo, Pin, PinOptions, PinProgress, PinStatus, PinType, Status } from './types.ts'
+import type {
+  Cid,
+  Collected,
+  IpfsPath,
+  Overview,
+  PeerInfo,
+  Pin,
+  PinOptions,
+  PinProgress,
+  PinStatus,
+  PinType,
+  RepositorySize,
+  Status
+} from './types.ts'
 
 /** How many copies make a waiting call return: `min` is the pin's replication minimum, `all` every allocated peer. */
 export type WaitLevel = 'min' | 'all'
+
+/** Which peers are asked: every member, this one, or all but this one. */
+export type Which = 'all' | 'local' | 'others'
 
 export interface ClusterApi {
   /** The peer that answers. Works at any time, also without a quorum or Kubo. */
@@ -29,10 +45,11 @@ export interface ClusterApi {
 
   /**
    * Ends the agreement to keep `target`; every peer's Kubo then drops it.
+   * @param options.version only the pin as it was agreed then
    * @returns the pin as it was
-   * @throws ClusterError `not_pinned`, and as {@link pin}
+   * @throws ClusterError `not_pinned`, `conflict` where it has another version, and as {@link pin}
    */
-  unpin(target: Cid | IpfsPath, options?: Abortable): Promise<Pin>
+  unpin(target: Cid | IpfsPath, options?: { version?: number | undefined } & Abortable): Promise<Pin>
 
   /** The agreed pin. @throws ClusterError `not_pinned`, `not_ready` */
   allocation(cid: Cid, options?: Abortable): Promise<Pin>
@@ -55,6 +72,15 @@ export interface ClusterApi {
    * @throws ClusterError `pin_failed` as soon as too few peers are left without an error; `not_pinned` when it is unpinned meanwhile
    */
   follow(cid: Cid, options?: { until?: WaitLevel | undefined } & Abortable): AsyncIterable<PinProgress>
+
+  /** How large the Kubos are, one item a peer as they answer. `sizeOnly` leaves the objects uncounted, which takes long. */
+  repositories(options?: { which?: Which | undefined; sizeOnly?: boolean | undefined } & Abortable): AsyncIterable<RepositorySize>
+
+  /**
+   * Has the Kubos remove what nobody pins, and tells what they remove as they remove it. A peer that does not answer, or fails, is an item with an
+   * error and stops nothing. Ends with its caller.
+   */
+  collectGarbage(options?: { which?: Which | undefined } & Abortable): AsyncIterable<Collected>
 
   /** Roles, lag, space, queues, pins by state, and what is wrong. Works without a quorum. */
   overview(options?: Abortable): Promise<Overview>

@@ -4,19 +4,34 @@
  */
 import type { Dispatcher } from 'undici'
 import { socketAddressOf, urlOf } from './address.ts'
-import type { ClusterApi, WaitLevel } from './api.ts'
+import type { ClusterApi, WaitLevel, Which } from './api.ts'
 import { isPath } from './codec.ts'
 import { ClusterError, type Fault, messageOf } from './errors.ts'
 import { Agent } from './http-agent.ts'
 import type { Abortable } from './lifetime.ts'
-import type { Cid, IpfsPath, Overview, PeerInfo, Pin, PinOptions, PinProgress, PinStatus, PinType, Status } from './types.ts'
+import type {
+  Cid,
+  Collected,
+  IpfsPath,
+  Overview,
+  PeerInfo,
+  Pin,
+  PinOptions,
+  PinProgress,
+  PinStatus,
+  PinType,
+  RepositorySize,
+  Status
+} from './types.ts'
 import {
+  collectedFromJson,
   errorFromJson,
   overviewFromJson,
   peerInfoFromJson,
   pinFromJson,
   pinStatusFromJson,
   progressFromJson,
+  repositorySizeFromJson,
   versionFromJson
 } from './wire.ts'
 import { faultFromHeader, faultHeader, fromHeaderText, streamErrorTrailer } from './wire-fault.ts'
@@ -75,9 +90,10 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     return this.#document(`/pins${pathOf(target)}`, { method: 'POST', query: writePinOptions(options), signal }, pinFromJson)
   }
 
-  async unpin(target: Cid | IpfsPath, { signal }: Abortable = {}): Promise<Pin> {
+  async unpin(target: Cid | IpfsPath, { version, signal }: { version?: number | undefined } & Abortable = {}): Promise<Pin> {
     const cid = isPath(target) ? {} : { cid: target }
-    return this.#document(`/pins${pathOf(target)}`, { method: 'DELETE', signal, ...cid }, pinFromJson)
+    const query = queryOf({ version: version?.toString() })
+    return this.#document(`/pins${pathOf(target)}`, { method: 'DELETE', query, signal, ...cid }, pinFromJson)
   }
 
   async allocation(cid: Cid, { signal }: Abortable = {}): Promise<Pin> {
@@ -115,6 +131,19 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
 
   follow(cid: Cid, { until, signal }: { until?: WaitLevel | undefined } & Abortable = {}): AsyncIterable<PinProgress> {
     return this.#lines(`/pins/${cid}/progress`, { query: queryOf({ until }), signal, cid }, progressFromJson)
+  }
+
+  repositories({
+    which,
+    sizeOnly,
+    signal
+  }: { which?: Which | undefined; sizeOnly?: boolean | undefined } & Abortable = {}): AsyncIterable<RepositorySize> {
+    const query = queryOf({ which, 'size-only': sizeOnly ? 'true' : undefined })
+    return this.#lines('/ipfs/repositories', { query, signal }, repositorySizeFromJson)
+  }
+
+  collectGarbage({ which, signal }: { which?: Which | undefined } & Abortable = {}): AsyncIterable<Collected> {
+    return this.#lines('/ipfs/garbage', { method: 'POST', query: queryOf({ which }), signal }, collectedFromJson)
   }
 
   async overview(options: Abortable = {}): Promise<Overview> {

@@ -50,6 +50,16 @@ export function aborted(signal: AbortSignal): Promise<void> {
   })
 }
 
+/** The outcome of `work`, or the reason of `signal` if that comes first; the work goes on then, and its failure is nobody's. */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
+
 /** `signal` or a deadline, whichever comes first. */
 export function deadline(ms: number, signal?: AbortSignal): AbortSignal {
   const timeout = AbortSignal.timeout(ms)

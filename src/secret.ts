@@ -27,3 +27,10 @@ export class Secret<T> {
     return shown
   }
 }
+
+/** The header that shows a secret of Kubo's: `bearer:<token>`, `basic:<user>:<password>`, or the header itself. */
+export function authorizationOf(secret: string): string {
+  const [, kind, rest = ''] = /^(bearer|basic):(.*)$/s.exec(secret) ?? []
+  if (kind === 'bearer') return `Bearer ${rest}`
+  return kind === 'basic' ? `Basic ${Buffer.from(rest).toString('base64')}` : secret
+}

@@ -90,7 +90,7 @@ export interface PeerStatus {
   readonly error: string
   readonly attemptCount: number
   readonly priorityPin: boolean
-  /** What Kubo has fetched so far, while the status is `pinning`. */
+  /** What Kubo has fetched so far, while the status is `pinning`; of a pin that has just become `pinned`, what it has fetched. */
   readonly progress: FetchProgress | null
 }
 
@@ -120,6 +120,25 @@ export interface PinProgress {
   /** Peers that must hold it for the level asked for. */
   readonly wanted: number
   readonly done: boolean
+}
+
+/** How large one peer's Kubo is. */
+export interface RepositorySize {
+  readonly peer: PeerId
+  readonly repoBytes: bigint
+  /** `Datastore.StorageMax`; 2^64 - 1 is no limit. */
+  readonly maxBytes: bigint
+  /** 0 where they were not to be counted. */
+  readonly objects: bigint
+  /** Why there are no figures; empty where there are. */
+  readonly error: string
+}
+
+/** One block that a peer's Kubo has removed, or, with `cid` `null`, what went wrong there. */
+export interface Collected {
+  readonly peer: PeerId
+  readonly cid: Cid | null
+  readonly error: string
 }
 
 export interface KuboIdentity {

@@ -9,6 +9,7 @@
 import { parseCid, parseMultiaddr, parsePeerId } from './codec.ts'
 import { ClusterError } from './errors.ts'
 import type {
+  Collected,
   FetchProgress,
   KuboIdentity,
   Overview,
@@ -20,6 +21,7 @@ import type {
   PinProgress,
   PinStatus,
   PinType,
+  RepositorySize,
   Role,
   Status
 } from './types.ts'
@@ -233,6 +235,34 @@ export function progressFromJson(value: unknown): PinProgress {
     wanted: numberField(from, 'wanted'),
     done: flagField(from, 'done')
   }
+}
+
+/** One line of `GET /ipfs/repositories`, which only this system has. Figures are text: they may be as large as 2^64 - 1. */
+export function repositorySizeToJson({ peer, repoBytes, maxBytes, objects, error }: RepositorySize): Json {
+  return { peer, repo_bytes: String(repoBytes), max_bytes: String(maxBytes), objects: String(objects), error }
+}
+
+/** @throws ClusterError `invalid` */
+export function repositorySizeFromJson(value: unknown): RepositorySize {
+  const from = objectOf(value, 'repository')
+  return {
+    peer: requiredField(from, 'peer', parsePeerId),
+    repoBytes: requiredField(from, 'repo_bytes', BigInt),
+    maxBytes: requiredField(from, 'max_bytes', BigInt),
+    objects: requiredField(from, 'objects', BigInt),
+    error: textField(from, 'error')
+  }
+}
+
+/** One line of `POST /ipfs/garbage`, which only this system has. */
+export function collectedToJson({ peer, cid, error }: Collected): Json {
+  return { peer, cid, error }
+}
+
+/** @throws ClusterError `invalid` */
+export function collectedFromJson(value: unknown): Collected {
+  const from = objectOf(value, 'garbage')
+  return { peer: requiredField(from, 'peer', parsePeerId), cid: parsedField(from, 'cid', parseCid), error: textField(from, 'error') }
 }
 
 /** `GET /health/overview`, which only this system has. */

@@ -8,6 +8,7 @@ import { LineSplitter } from './lines.ts'
 
 export interface KuboCall extends Abortable {
   readonly origin: string
+  readonly headers: Readonly<Record<string, string>>
   /** Behind `/api/v0/`, with its query. */
   readonly path: string
   /** Called for every line of an answer with status 200; what it throws ends the call. @returns whether the line shows that something goes on */
@@ -31,7 +32,7 @@ export class StoodStill extends Error {}
 const textMax = 16 << 20
 
 /** @throws the signal's reason, `StoodStill`, SyntaxError for a line that is no JSON, or the client's error */
-export function callKubo(agent: Agent, { origin, path, signal, onLine, idleMs }: KuboCall): Promise<KuboAnswer> {
+export function callKubo(agent: Agent, { origin, headers, path, signal, onLine, idleMs }: KuboCall): Promise<KuboAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<KuboAnswer>()
   if (signal?.aborted) return Promise.reject(signal.reason)
   let controller: Dispatcher.DispatchController | undefined
@@ -57,7 +58,7 @@ export function callKubo(agent: Agent, { origin, path, signal, onLine, idleMs }:
   }
   const isByLine = () => onLine !== undefined && status === 200
   agent.dispatch(
-    { origin, path: `/api/v0/${path}`, method: 'POST', headers: { 'content-length': '0' } },
+    { origin, path: `/api/v0/${path}`, method: 'POST', headers },
     {
       onRequestStart(started) {
         controller = started

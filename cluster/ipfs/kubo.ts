@@ -8,16 +8,18 @@ import type { Dispatcher } from 'undici'
 import { z } from 'zod'
 import { kuboAddress } from '../../src/address.ts'
 import { parseCid } from '../../src/codec.ts'
-import { ClusterError, messageOf } from '../../src/errors.ts'
+import { ClusterError, isFault, messageOf } from '../../src/errors.ts'
 import { Agent } from '../../src/http-agent.ts'
 import { type Abortable, deadline } from '../../src/lifetime.ts'
-import type { Cid, FetchProgress, IpfsPath, KuboIdentity, Multiaddr, PinMode } from '../../src/types.ts'
+import type { Cid, Collected, FetchProgress, IpfsPath, KuboIdentity, Multiaddr, PinMode, RepositorySize } from '../../src/types.ts'
 import { callKubo, type KuboCall, StoodStill } from './kubo-call.ts'
 import { lines } from './lines.ts'
 
 export interface KuboSettings {
   /** Kubo's API: a multiaddress or a URL. */
   readonly api: string
+  /** The header that a Kubo with `API.Authorizations` wants to see. */
+  readonly authorization?: string | null
   /** Limit of calls that answer at once. */
   readonly requestTimeoutMs: number
   /** A pin that fetches nothing for so long is given up; it is tried again later. */
@@ -39,6 +41,7 @@ const failure = z.object({ Message: z.string(), Code: z.number().optional() })
 const added = z.object({ Pins: z.array(z.string()).nullish(), Progress: z.number().nullish(), Bytes: z.number().nullish() })
 const listed = z.object({ Cid: z.string().transform(parseCid) })
 const space = z.object({ RepoSize: z.number(), StorageMax: z.number() })
+const collected = z.object({ Key: z.object({ '/': z.string().transform(parseCid) }).nullish(), Error: z.string().nullish() })
 const resolved = z.object({ Path: z.string() })
 const anything = z.unknown()
 const identity = z.object({ ID: z.string(), Addresses: z.array(z.string()).nullish() })
@@ -47,11 +50,13 @@ export class Kubo implements AsyncDisposable {
   readonly #settings: KuboSettings
   readonly #agent: Agent
   readonly #origin: string
+  readonly #headers: Readonly<Record<string, string>>
 
   constructor(settings: KuboSettings) {
     this.#settings = settings
     const { origin, socketPath } = kuboAddress(settings.api)
     this.#origin = origin
+    this.#headers = { 'content-length': '0', ...(settings.authorization && { authorization: settings.authorization }) }
     this.#agent = new Agent({
       connections: 128,
       headersTimeout: 0,
@@ -145,6 +150,28 @@ export class Kubo implements AsyncDisposable {
     return { repoBytes: RepoSize, maxBytes: StorageMax }
   }
 
+  /** @param options.isSizeOnly objects are not counted, which takes long */
+  async size({ isSizeOnly, signal }: Abortable & { isSizeOnly: boolean }): Promise<Omit<RepositorySize, 'peer' | 'error'>> {
+    const text = await this.#call({ path: `repo/stat?size-only=${isSizeOnly}`, signal: this.#limit(signal) })
+    // Read as text: a number of JavaScript's cannot hold 2^64 - 1.
+    const figure = (name: string) => BigInt(new RegExp(`"${name}":(\\d{1,20})[,}]`).exec(text)?.[1] ?? 0)
+    return { repoBytes: figure('RepoSize'), maxBytes: figure('StorageMax'), objects: figure('NumObjects') }
+  }
+
+  /** Removes what is not pinned; what went wrong comes among what was removed. No time limit: it ends with `signal`. */
+  async *collect({ signal }: Abortable = {}): AsyncIterable<Omit<Collected, 'peer'>> {
+    let hasErrors = false
+    try {
+      for await (const { Key, Error: error } of this.#stream('repo/gc?stream-errors=true', collected, signal)) {
+        hasErrors ||= !!error
+        yield { cid: Key?.['/'] ?? null, error: error ?? '' }
+      }
+    } catch (error) {
+      // At the end Kubo says once more that there were some.
+      if (!hasErrors || !isFault(error, 'kubo_error')) throw error
+    }
+  }
+
   /** Connects Kubo to a node that has the content. */
   async connect(address: Multiaddr, { signal }: Abortable = {}): Promise<void> {
     await this.#unary(`swarm/connect?arg=${encodeURIComponent(address)}`, anything, deadline(10_000, signal))
@@ -168,9 +195,9 @@ export class Kubo implements AsyncDisposable {
   }
 
   /** @returns the answer, where it was not read line by line */
-  async #call(call: Omit<KuboCall, 'origin'>): Promise<string> {
+  async #call(call: Omit<KuboCall, 'origin' | 'headers'>): Promise<string> {
     try {
-      const { status, text, lateError } = await callKubo(this.#agent, { ...call, origin: this.#origin })
+      const { status, text, lateError } = await callKubo(this.#agent, { ...call, origin: this.#origin, headers: this.#headers })
       if (status !== 200) throw kuboError(status, text)
       if (lateError) throw kuboError(status, lateError)
       return text
@@ -200,7 +227,7 @@ export class Kubo implements AsyncDisposable {
         origin: this.#origin,
         path: `/api/v0/${path}`,
         method: 'POST',
-        headers: { 'content-length': '0' },
+        headers: this.#headers,
         ...(signal ? { signal } : {})
       })
     } catch (error) {

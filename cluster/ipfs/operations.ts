@@ -1,4 +1,5 @@
 /** What waits, runs or failed for this peer's Kubo, by CID: a bounded window on everything there is to do, its sums, and who listens. */
+import { Recent } from '../../src/recent.ts'
 import type { Cid, FetchProgress } from '../../src/types.ts'
 import { Watchers } from '../../src/watchers.ts'
 import type { LocalStatus, Wanted } from './tracker-api.ts'
@@ -23,9 +24,13 @@ export interface Operation {
   retryAtMs: number
 }
 
+const fetchedMax = 1_000
+
 export class Operations {
   readonly #byCid = new Map<Cid, Operation>()
   readonly #watchers = new Watchers<Cid>()
+  /** What the last pins had fetched when they were done: who waits for one hears the last figures after it has ended. */
+  readonly #fetched = new Recent<Cid, FetchProgress>(fetchedMax)
   #tally = { pinning: 0, failed: 0, unpinning: 0 }
 
   get size(): number {
@@ -75,7 +80,13 @@ export class Operations {
     if (!this.isCurrent(operation)) return
     this.#byCid.delete(operation.cid)
     this.#count(operation, -1)
+    if (operation.status === 'pinning' && operation.progress) this.#fetched.set(operation.cid, operation.progress)
+    else this.#fetched.delete(operation.cid)
     this.notify(operation.cid)
+  }
+
+  fetched(cid: Cid): FetchProgress | null {
+    return this.#fetched.get(cid) ?? null
   }
 
   onChange(cid: Cid, listener: () => void): Disposable {

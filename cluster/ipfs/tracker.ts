@@ -110,7 +110,8 @@ export class KuboTracker implements Tracker {
     // It may have begun while the row was read.
     const late = this.#operations.get(cid)
     if (late) return shown(late)
-    return settled(holding, wish, { isBehind: this.#comparison.isBehind, nowMs: this.#parts.clock.wallMs() })
+    const now = { isBehind: this.#comparison.isBehind, nowMs: this.#parts.clock.wallMs(), fetched: this.#operations.fetched(cid) }
+    return settled(holding, wish, now)
   }
 
   *operations(): Iterable<readonly [Cid, LocalStatus]> {
@@ -370,7 +371,7 @@ function only({ cid, mode, name, origins, pinUpdate, timestamp, version }: Wante
 function settled(
   holding: Holding | undefined,
   wish: Pick<Wanted, 'version'> | null,
-  { isBehind, nowMs }: { readonly isBehind: boolean; readonly nowMs: number }
+  { isBehind, nowMs, fetched }: { readonly isBehind: boolean; readonly nowMs: number; readonly fetched: FetchProgress | null }
 ): LocalStatus {
   const rest = { error: '', attemptCount: 0, priorityPin: false, timestamp: holding?.timestamp ?? nowMs, progress: null }
   if (wish === null) {
@@ -378,7 +379,7 @@ function settled(
     if (holding.error) return { ...rest, status: 'unpin_error', error: holding.error, attemptCount: 1 }
     return { ...rest, status: isBehind ? 'unpin_queued' : 'unpinned' }
   }
-  if (holding?.isPinned && (holding.version >= wish.version || !isBehind)) return { ...rest, status: 'pinned' }
+  if (holding?.isPinned && (holding.version >= wish.version || !isBehind)) return { ...rest, status: 'pinned', progress: fetched }
   if (holding?.error) return { ...rest, status: 'pin_error', error: holding.error, attemptCount: 1 }
   if (isBehind) return { ...rest, status: 'pin_queued' }
   return { ...rest, status: 'unexpectedly_unpinned', error: 'the item should be pinned but it is not' }

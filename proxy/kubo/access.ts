@@ -3,6 +3,7 @@
  * time and never logged.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { authorizationOf } from '../../src/secret.ts'
 import { headerOf } from './head.ts'
 
 export interface AccessRule {
@@ -37,13 +38,6 @@ export class Access {
     const rules = this.#rules.filter(rule => timingSafeEqual(rule.digest, digest))
     return rules.length > 0 && (path === '/api/v0/version' || rules.some(rule => rule.paths.some(prefix => path.startsWith(prefix))))
   }
-}
-
-/** The header that shows a secret. */
-export function authorizationOf(secret: string): string {
-  const [, kind, rest = ''] = /^(bearer|basic):(.*)$/s.exec(secret) ?? []
-  if (kind === 'bearer') return `Bearer ${rest}`
-  return kind === 'basic' ? `Basic ${Buffer.from(rest).toString('base64')}` : secret
 }
 
 function digestOf(text: string): Buffer {

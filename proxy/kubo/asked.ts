@@ -2,7 +2,8 @@
 import type { ClusterApi, WaitLevel } from '../../src/api.ts'
 import { isPath, parseTarget, tryCid } from '../../src/codec.ts'
 import { ClusterError, isFault, messageOf } from '../../src/errors.ts'
-import type { Cid, Pin, PinProgress } from '../../src/types.ts'
+import type { Tasks } from '../../src/lifetime.ts'
+import type { Cid, FetchProgress, Pin } from '../../src/types.ts'
 import type { CommandAnswer } from './answer.ts'
 import type { Call } from './call.ts'
 import type { Upstream } from './upstream.ts'
@@ -23,10 +24,9 @@ export interface Asked {
   readonly keepsTrying: boolean
   /** Aborts when the client is gone or its `timeout` is over. */
   readonly signal: AbortSignal
+  /** Owns what must be brought to its end when nobody waits for it any more. */
+  readonly tasks: Pick<Tasks, 'run' | 'signal'>
 }
-
-/** Kubo's own pace. */
-const progressMs = 500
 
 /** Kubo, asked on behalf of one client. */
 export class KuboHelp {
@@ -41,6 +41,10 @@ export class KuboHelp {
   /** @throws ClusterError `kubo_error` with Kubo's words, `kubo_unreachable` */
   json(command: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown> {
     return this.#upstream.json(command, { query: new URLSearchParams(query), headers: this.#headers, signal })
+  }
+
+  text(command: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<string> {
+    return this.#upstream.text(command, { query: new URLSearchParams(query), headers: this.#headers, signal })
   }
 
   lines(command: string, query: Readonly<Record<string, string>>, signal: AbortSignal): AsyncGenerator<unknown, void, undefined> {
@@ -71,31 +75,14 @@ export async function agreed({ api, signal }: Pick<Asked, 'api' | 'signal'>, cid
   }
 }
 
-/** Waits until enough peers hold the pin; `onProgress` hears of it at Kubo's own pace, also of no progress. */
+/** Waits until enough peers hold the pin; `onProgress` hears how far they are. */
 export async function settle(
   { api, waitFor, signal }: Pick<Asked, 'api' | 'waitFor' | 'signal'>,
   cid: Cid,
-  onProgress?: (progress: PinProgress | null) => Promise<void>
-): Promise<PinProgress | null> {
-  if (waitFor === 'committed') return null
-  let latest: PinProgress | null = null
-  // A client that does not read is not told the same thing over and over.
-  let isTelling = false
-  const timer =
-    onProgress &&
-    setInterval(() => {
-      if (isTelling) return
-      isTelling = true
-      void onProgress(latest).finally(() => {
-        isTelling = false
-      })
-    }, progressMs)
-  try {
-    for await (const progress of api.follow(cid, { until: waitFor, signal })) latest = progress
-    return latest
-  } finally {
-    clearInterval(timer)
-  }
+  onProgress?: (progress: FetchProgress) => void
+): Promise<void> {
+  if (waitFor === 'committed') return
+  for await (const progress of api.follow(cid, { until: waitFor, signal })) onProgress?.(progress)
 }
 
 /** Words of Kubo's, with its status. */

@@ -9,9 +9,10 @@ import { systemClock } from '../../src/clock.ts'
 import { messageOf } from '../../src/errors.ts'
 import { logFailures, Tasks } from '../../src/lifetime.ts'
 import type { Log } from '../../src/log.ts'
+import { authorizationOf } from '../../src/secret.ts'
 import type { PeerId } from '../../src/types.ts'
 import { type Door, listen } from '../http/server.ts'
-import { Access, type AccessRule, accessDenied, authorizationOf } from './access.ts'
+import { Access, type AccessRule, accessDenied } from './access.ts'
 import { CommandAnswer, sendFailure, sendText } from './answer.ts'
 import { type Asked, KuboHelp, type WaitFor, waitLevels } from './asked.ts'
 import { argumentsOfBody, formOf } from './body-arguments.ts'
@@ -25,6 +26,7 @@ import { pinAdd, pinUpdate } from './pin-add.ts'
 import { pinList } from './pin-list.ts'
 import { pinRemove } from './pin-remove.ts'
 import type { Header } from './reply.ts'
+import { collectGarbage, repositorySize } from './repository.ts'
 import { forwardRoots } from './roots.ts'
 import { UnknownPinners } from './strict.ts'
 import { Upstream } from './upstream.ts'
@@ -45,6 +47,8 @@ export interface KuboDoorSettings {
   readonly nodeAuthorization?: string | null
   /** Whether a pin stays wanted when its client leaves, or its `timeout` ends, before it is there. Default: it does not, as at Kubo. */
   readonly keepsTrying?: boolean
+  /** Whether `repo/stat`, `stats/repo` and `repo/gc` are about the Kubos of all peers, or about the one behind the door. Default: all. */
+  readonly sums?: 'all' | 'local'
   /** Refuses commands that pin and are not replicated. Default: they pass, and the log says so. */
   readonly isStrict?: boolean
   /** Who may use which paths. Default: everybody all, as far as Kubo lets them. */
@@ -149,7 +153,7 @@ class KuboDoor implements Door {
     if (!this.#access.allows(path, head.headers)) return serve(({ reply }) => sendText(reply, 403, accessDenied))
     if (head.method !== 'POST' || head.hasOddExpectation) return this.#pass(head, ports)
     const call = readCall(head.target)
-    if (call !== undefined && isComplete(call, head)) {
+    if (call !== undefined && isComplete(call, head) && !(isSum(call) && this.#settings.sums === 'local')) {
       return { kind: 'serve', serve: exchange => this.#serve(exchange, call, ports) }
     }
     const stranger = path === undefined ? undefined : this.#strangers.find(path)
@@ -220,7 +224,8 @@ class KuboDoor implements Door {
       kubo: new KuboHelp(this.#upstream, authorization),
       waitFor,
       keepsTrying: this.#settings.keepsTrying ?? false,
-      signal: limit.signal
+      signal: limit.signal,
+      tasks: this.#tasks
     }
     if (isUpload(call)) return this.#forward(exchange, common, ports)
     const learnt = isKuboThere ? await this.#learnt.get(authorization) : []
@@ -234,11 +239,11 @@ class KuboDoor implements Door {
       const form = takesLines(call) ? formOf(exchange.head.headers) : 'none'
       const more = typeof form === 'string' ? [] : await argumentsOfBody(exchange, form.boundary)
       const asked: Asked = { ...common, args: [...call.args, ...more], answer }
-      if (asked.args.length === 0 && call.command !== 'pin/ls') {
+      if (asked.args.length === 0 && takesArguments(call)) {
         sendText(exchange.reply, 400, 'argument "ipfs-path" is required\n', cors)
         return
       }
-      await command(asked)
+      await this.#command(asked)
     } catch (error) {
       answer.fail(error)
     }
@@ -261,6 +266,24 @@ class KuboDoor implements Door {
       unreachable: error => this.#upstream.unreachable(error),
       self: () => this.#whoami()
     })
+  }
+
+  async #command(asked: Asked): Promise<void> {
+    switch (asked.call.command) {
+      case 'pin/add':
+        return pinAdd(asked)
+      case 'pin/rm':
+        return pinRemove(asked)
+      case 'pin/update':
+        return pinUpdate(asked)
+      case 'repo/stat':
+      case 'stats/repo':
+        return repositorySize(asked)
+      case 'repo/gc':
+        return collectGarbage({ ...asked, self: await this.#whoami() })
+      default:
+        return pinList(asked)
+    }
   }
 
   /** This peer's own id never changes. */
@@ -290,6 +313,9 @@ function isComplete(call: Call, { headers }: RequestHead): boolean {
   const form = formOf(headers)
   switch (call.command) {
     case 'pin/ls':
+    case 'repo/stat':
+    case 'stats/repo':
+    case 'repo/gc':
       return form !== 'broken'
     case 'pin/update':
       return form !== 'broken' && call.args.length === 2
@@ -310,22 +336,19 @@ function takesLines({ command }: Call): boolean {
   return command === 'pin/add' || command === 'pin/rm'
 }
 
-/** Kubo marks answers of many values. */
-function isStream({ command, flag }: Call): boolean {
-  return (command === 'pin/add' && flag('progress', false)) || (command === 'pin/ls' && flag('stream', false))
+function takesArguments({ command }: Call): boolean {
+  return command === 'pin/add' || command === 'pin/rm' || command === 'pin/update'
 }
 
-function command(asked: Asked): Promise<void> {
-  switch (asked.call.command) {
-    case 'pin/add':
-      return pinAdd(asked)
-    case 'pin/rm':
-      return pinRemove(asked)
-    case 'pin/update':
-      return pinUpdate(asked)
-    default:
-      return pinList(asked)
-  }
+/** Commands that tell of one Kubo, or of all together. */
+function isSum({ command }: Call): boolean {
+  return command === 'repo/stat' || command === 'stats/repo' || command === 'repo/gc'
+}
+
+/** Kubo marks answers of many values. */
+function isStream({ command, flag }: Call): boolean {
+  if (command === 'repo/gc') return true
+  return (command === 'pin/add' && flag('progress', false)) || (command === 'pin/ls' && flag('stream', false))
 }
 
 /** Ends a call with its client, with the door, and with the call's own `timeout`, in Kubo's words. */

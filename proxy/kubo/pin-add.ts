@@ -1,15 +1,19 @@
 /** `pin/add` and `pin/update`: arguments and answers are Kubo's, the pins are everybody's. */
-import { isFault } from '../../src/errors.ts'
-import type { Cid, Pin, PinOptions, PinProgress } from '../../src/types.ts'
+import { isFault, messageOf } from '../../src/errors.ts'
+import { deadline, unlessAborted } from '../../src/lifetime.ts'
+import type { Cid, FetchProgress, Pin, PinOptions } from '../../src/types.ts'
 import { goJson, xmlText } from './answer.ts'
 import { type Asked, agreed, failure, pinFailure, resolve, settle } from './asked.ts'
 import { cidText } from './cid-text.ts'
+import { ProgressLines } from './progress.ts'
 
 const nameBytesMax = 255
 /** In XML Go leaves no zeros out. */
 const zeros = '<Progress>0</Progress><Bytes>0</Bytes>'
 /** For taking back a pin whose client has left. */
 const takeBackMs = 10_000
+/** A client whose time is over is told so, also when nobody leads. */
+const answerWithinMs = 250
 
 export async function pinAdd(asked: Asked): Promise<void> {
   const { call, answer, args } = asked
@@ -17,18 +21,20 @@ export async function pinAdd(asked: Asked): Promise<void> {
   const name = call.text('name') ?? ''
   const nameBytes = Buffer.byteLength(name)
   if (nameBytes > nameBytesMax) throw failure(`pin name is ${nameBytes} bytes (max ${nameBytesMax} bytes)`)
-  const onProgress = call.flag('progress', false)
-    ? (progress: PinProgress | null) => answer.write(progressText(asked, progress))
-    : undefined
+  using progress = call.flag('progress', false) ? new ProgressLines(figures => answer.write(progressText(asked, figures))) : null
   const pinned: Cid[] = []
   for (const word of args) {
     const cid = await resolve(asked, word)
     if (call.isOffline) await findHere(asked, cid)
     const before = await agreed(asked, cid)
     if (before?.mode === 'recursive' && !isRecursive) throw failure(`pin: ${cidText(cid, call.cidBase)} already pinned recursively`)
-    await pinOne(asked, cid, { ...keptOf(before), name, mode: isRecursive ? 'recursive' : 'direct' }, before, onProgress)
+    await pinOne(asked, cid, { ...keptOf(before), name, mode: isRecursive ? 'recursive' : 'direct' }, before, figures =>
+      progress?.tell(figures)
+    )
+    progress?.next()
     pinned.push(cid)
   }
+  await progress?.end()
   await answer.write(pinsText(asked, 'AddPinOutput', pinned, cid => `pinned ${cid} ${isRecursive ? 'recursively' : 'directly'}\n`))
   answer.end()
 }
@@ -48,20 +54,39 @@ async function pinOne(
   cid: Cid,
   options: PinOptions,
   before: Pin | undefined,
-  onProgress?: (progress: PinProgress | null) => Promise<void>
+  onProgress?: (progress: FetchProgress) => void
 ): Promise<void> {
-  const { api, signal, keepsTrying } = asked
-  await api.pin(cid, { ...options, signal })
+  const { api, signal, keepsTrying, tasks } = asked
+  // Not cut off with the client: only a change whose outcome is known can be taken back.
+  const pinning = api.pin(cid, { ...options, signal: tasks.signal })
   try {
-    const last = await settle(asked, cid, onProgress)
-    if (last !== null && last.nodes > 0) await onProgress?.(last)
+    await unlessAborted(pinning, signal)
+    await settle(asked, cid, onProgress)
   } catch (error) {
     const isGone = signal.aborted
-    if (before === undefined && !(isGone && keepsTrying)) await api.unpin(cid, { signal: AbortSignal.timeout(takeBackMs) }).catch(() => {})
+    if (before === undefined && !(isGone && keepsTrying)) await takenBack(asked, cid, pinning)
     // Kubo names the step that was cut short, before it has begun to answer.
-    if (isGone && !asked.answer.hasBegun) throw failure(`pin: ${error instanceof Error ? error.message : String(error)}`)
+    if (isGone && !asked.answer.hasBegun) throw failure(`pin: ${messageOf(error)}`)
     throw pinFailure(error)
   }
+}
+
+/** Ends a pin that its own call does not want any more; one that somebody else has asked for meanwhile is his. Resolves early where that takes long. */
+async function takenBack({ api, tasks }: Asked, cid: Cid, pinning: Promise<Pin>): Promise<void> {
+  const done = Promise.withResolvers<void>()
+  tasks.run('take back a pin', async stop => {
+    try {
+      const { version } = await pinning
+      await api.unpin(cid, { version, signal: deadline(takeBackMs, stop) })
+    } catch {
+      // Never agreed, changed by others, or nobody leads: then it is as if the client had left a moment later.
+    } finally {
+      done.resolve()
+    }
+  })
+  const impatience = setTimeout(done.resolve, answerWithinMs)
+  await done.promise
+  clearTimeout(impatience)
 }
 
 /** What another `pin add` of the same CID leaves as it is. A pin of Kubo's never expires. */
@@ -101,8 +126,7 @@ export function pinsText({ call }: Asked, xmlName: string, pins: readonly Cid[],
 }
 
 /** Zeros are left out, as Go does. */
-function progressText({ call }: Asked, progress: PinProgress | null): string {
-  const { nodes = 0, bytes = 0 } = progress ?? {}
+function progressText({ call }: Asked, { nodes, bytes }: FetchProgress): string {
   switch (call.format) {
     case 'json':
       return goJson({ ...(nodes > 0 ? { Progress: nodes } : {}), ...(bytes !== null && bytes > 0 ? { Bytes: bytes } : {}) })

@@ -33,6 +33,8 @@ export const commonOptions: Options = {
 
 const words = { takesWords: true }
 const files = { takesWords: false }
+const nothing = { takesWords: false }
+const repositorySize = { options: { 'size-only': ['flag', 's'], human: ['flag', 'H'] }, takesWords: false } as const
 const fastProvide: Options = { 'fast-provide-root': ['flag'], 'fast-provide-dag': ['flag'], 'fast-provide-wait': ['flag'] }
 
 export const intercepted = {
@@ -75,6 +77,16 @@ export const intercepted = {
     does: 'Each root becomes a pin of the cluster; a failure is told in its line as `PinErrorMsg`. Passed through with `pin-roots=false` or `local-only`.',
     options: { 'pin-roots': ['flag'], 'local-only': ['flag'] },
     ...files
+  },
+  'repo/stat': {
+    does: 'Sizes and objects are sums over the Kubos of all peers that answer, path and version are those of the Kubo behind this door.',
+    ...repositorySize
+  },
+  'stats/repo': { does: 'The same as `repo/stat`.', ...repositorySize },
+  'repo/gc': {
+    does: 'Has the Kubos of all peers collect, and tells what each removes as it is removed; a peer that is down is told at the end, in the trailer. Pins of the cluster are safe everywhere.',
+    options: { 'stream-errors': ['flag'], quiet: ['flag', 'q'], silent: ['flag'] },
+    ...nothing
   }
 } as const satisfies Readonly<Record<string, Row>>
 
@@ -89,9 +101,6 @@ export const passed: Readonly<Record<string, string>> = {
   'block/rm': 'Kubo refuses to remove pinned blocks.',
   files:
     'MFS belongs to one Kubo and is not replicated; `Pinning.RemoteServices.<name>.Policies.MFS` pointed at the pinning service of the cluster pins its root.',
-  'repo/stat': 'Tells of the Kubo behind this door only.',
-  'stats/repo': 'Tells of the Kubo behind this door only.',
-  'repo/gc': 'Collects in the Kubo behind this door only; pins of the cluster are safe everywhere.',
   shutdown: 'Stops the Kubo behind this door; the cluster goes on, and this door answers 502 to what needs Kubo.'
 }
 

@@ -76,11 +76,15 @@ export class Upstream implements Disposable {
 
   /** Runs a command that answers one JSON value. @throws ClusterError `kubo_error` with Kubo's words, and as {@link post} */
   async json(command: string, call: KuboCall = {}): Promise<unknown> {
+    return jsonOf(await this.text(command, call))
+  }
+
+  /** As {@link json}, before it is read. */
+  async text(command: string, call: KuboCall = {}): Promise<string> {
     const { status, body } = await this.post(command, call)
     const text = body.toString('utf8')
-    const value = jsonOf(text)
-    if (status !== 200) throw kuboFailure(status, value, text)
-    return value
+    if (status !== 200) throw kuboFailure(status, jsonOf(text), text)
+    return text
   }
 
   /**

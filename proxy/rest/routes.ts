@@ -1,10 +1,19 @@
 /** The routes of the REST API: each reads its options, makes one call and shapes the answer. They hold no policy. */
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import type { ClusterApi, WaitLevel } from '../../src/api.ts'
+import type { ClusterApi, WaitLevel, Which } from '../../src/api.ts'
 import { parseCid, parseTarget } from '../../src/codec.ts'
 import { ClusterError } from '../../src/errors.ts'
-import { overviewToJson, peerInfoToJson, pinStatusToJson, pinToJson, progressToJson, versionToJson } from '../../src/wire.ts'
+import {
+  collectedToJson,
+  overviewToJson,
+  peerInfoToJson,
+  pinStatusToJson,
+  pinToJson,
+  progressToJson,
+  repositorySizeToJson,
+  versionToJson
+} from '../../src/wire.ts'
 import { first, type Query, readCids, readLocal, readPinOptions, readStatusFilter, readTypeFilter } from '../../src/wire-options.ts'
 import { sendEmpty, sendJson, sendLines } from './reply.ts'
 
@@ -46,6 +55,16 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
     GET: async ({ signal }, reply) => sendJson(reply, 200, overviewToJson(await api.overview({ signal })))
   })
 
+  at('/ipfs/repositories', {
+    GET: ({ query, signal }, reply) => {
+      const sizeOnly = first(query, 'size-only') === 'true'
+      return sendLines(reply, api.repositories({ which: which(query), sizeOnly, signal }), repositorySizeToJson)
+    }
+  })
+  at('/ipfs/garbage', {
+    POST: ({ query, signal }, reply) => sendLines(reply, api.collectGarbage({ which: which(query), signal }), collectedToJson)
+  })
+
   at('/pins', {
     GET: ({ query, signal }, reply) => {
       const cids = readCids(query)
@@ -57,8 +76,8 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
     const options = readPinOptions(query, nowMs())
     sendJson(reply, 200, pinToJson(await api.pin(parseTarget(target), { ...options, signal })))
   }
-  const unpin = async (target: string, { signal }: Call, reply: FastifyReply) => {
-    sendJson(reply, 200, pinToJson(await api.unpin(parseTarget(target), { signal })))
+  const unpin = async (target: string, { query, signal }: Call, reply: FastifyReply) => {
+    sendJson(reply, 200, pinToJson(await api.unpin(parseTarget(target), { version: version(query), signal })))
   }
   at('/pins/:cid', {
     GET: async ({ params, query, signal }, reply) => {
@@ -108,6 +127,22 @@ function waitLevel(query: Query): WaitLevel {
     throw new ClusterError({ code: 'invalid' }, 'parameter until invalid: expected min or all')
   }
   return until === 'all' ? 'all' : 'min'
+}
+
+function which(query: Query): Which {
+  const words = first(query, 'which')
+  if (words === '') return 'all'
+  if (words !== 'all' && words !== 'local' && words !== 'others') {
+    throw new ClusterError({ code: 'invalid' }, 'parameter which invalid: expected all, local or others')
+  }
+  return words
+}
+
+function version(query: Query): number | undefined {
+  const text = first(query, 'version')
+  if (text === '') return undefined
+  if (!/^\d{1,15}$/.test(text)) throw new ClusterError({ code: 'invalid' }, 'parameter version invalid: expected a number')
+  return Number(text)
 }
 
 /** The framework's own signal listens to the request, which tells nothing any more once it has been read. */

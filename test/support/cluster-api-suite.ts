@@ -36,6 +36,28 @@ export function clusterApiSuite(name: string, open: () => Promise<Subject>): voi
       assert.deepEqual(peers.map(peer => peer.id).sort(), [...clusterPeers].sort())
     })
 
+    test('every repository is told of once, and only those that were asked for', async () => {
+      await using subject = await open()
+      const { id, clusterPeers } = await subject.api.id()
+      const asked = async (which: 'all' | 'local' | 'others') => {
+        const sizes = await collect(subject.api.repositories({ which }))
+        assert.ok(sizes.every(({ maxBytes, error }) => maxBytes > 0n === (error === '')))
+        return sizes.map(({ peer }) => peer).toSorted()
+      }
+      assert.deepEqual(await asked('all'), [...clusterPeers].sort())
+      assert.deepEqual(await asked('local'), [id])
+      assert.deepEqual(await asked('others'), [...clusterPeers].filter(peer => peer !== id).sort())
+    })
+
+    test('garbage is told of by those that were asked, and is not what is pinned', async () => {
+      await using subject = await open()
+      const { id } = await subject.api.id()
+      const cid = await subject.nextCid()
+      await subject.api.pin(cid)
+      const items = await collect(subject.api.collectGarbage({ which: 'local' }))
+      assert.ok(items.every(item => item.peer === id && item.cid !== cid))
+    })
+
     test('a pin comes back with what was asked for, and is agreed', async () => {
       await using subject = await open()
       const cid = await subject.nextCid()
@@ -78,6 +100,15 @@ export function clusterApiSuite(name: string, open: () => Promise<Subject>): voi
       assert.deepEqual(await subject.api.unpin(cid), pin)
       await assert.rejects(subject.api.unpin(cid), error => isFault(error, 'not_pinned') && error.fault.cid === cid)
       await assert.rejects(subject.api.allocation(cid), error => isFault(error, 'not_pinned'))
+    })
+
+    test('a pin that was renewed meanwhile is not unpinned for the one before', async () => {
+      await using subject = await open()
+      const cid = await subject.nextCid()
+      const first = await subject.api.pin(cid, { name: 'first' })
+      const second = await subject.api.pin(cid, { name: 'second' })
+      await assert.rejects(subject.api.unpin(cid, { version: first.version }), error => isFault(error, 'conflict'))
+      assert.deepEqual(await subject.api.unpin(cid, { version: second.version }), second)
     })
 
     test('an impossible pin is refused before anything is agreed', async () => {

@@ -2,12 +2,13 @@
  * A cluster without a network: three peers that agree at once and whose Kubos pin as soon as they are asked, or when `release` lets them.
  * The smallest thing that keeps every promise of `ClusterApi`, for tests of what stands in front of it.
  */
-import type { ClusterApi, WaitLevel } from '../../src/api.ts'
+import type { ClusterApi, WaitLevel, Which } from '../../src/api.ts'
 import { isPath, parseTarget } from '../../src/codec.ts'
 import { ClusterError } from '../../src/errors.ts'
 import type { Abortable } from '../../src/lifetime.ts'
 import type {
   Cid,
+  Collected,
   IpfsPath,
   Overview,
   PeerId,
@@ -18,6 +19,7 @@ import type {
   PinProgress,
   PinStatus,
   PinType,
+  RepositorySize,
   Status
 } from '../../src/types.ts'
 
@@ -101,9 +103,10 @@ export class MemoryCluster implements ClusterApi {
     return pin
   }
 
-  async unpin(target: Cid | IpfsPath, { signal }: Abortable = {}): Promise<Pin> {
+  async unpin(target: Cid | IpfsPath, { version, signal }: { version?: number | undefined } & Abortable = {}): Promise<Pin> {
     this.#enter(signal)
     const pin = this.#agreed(resolve(target))
+    if (version !== undefined && version !== pin.version) throw new ClusterError({ code: 'conflict' }, 'changed meanwhile')
     this.pins.delete(pin.cid)
     this.#changed()
     return pin
@@ -159,6 +162,27 @@ export class MemoryCluster implements ClusterApi {
     }
   }
 
+  async *repositories({
+    which,
+    sizeOnly,
+    signal
+  }: { which?: Which | undefined; sizeOnly?: boolean | undefined } & Abortable = {}): AsyncIterable<RepositorySize> {
+    this.#enter(signal)
+    yield* this.#stream(
+      this.#which(which).map((peer): RepositorySize => {
+        if (peer === memoryPeers[2]) return { peer, repoBytes: 0n, maxBytes: 0n, objects: 0n, error: 'connection refused' }
+        return { peer, repoBytes: 1_000n, maxBytes: 2n ** 64n - 1n, objects: sizeOnly ? 0n : 10n, error: '' }
+      })
+    )
+  }
+
+  async *collectGarbage({ which, signal }: { which?: Which | undefined } & Abortable = {}): AsyncIterable<Collected> {
+    this.#enter(signal)
+    const item = (peer: PeerId): Collected =>
+      peer === memoryPeers[2] ? { peer, cid: null, error: 'connection refused' } : { peer, cid: ipnsTarget, error: '' }
+    yield* this.#stream(this.#which(which).map(item))
+  }
+
   async overview({ signal }: Abortable = {}): Promise<Overview> {
     this.#enter(signal)
     return {
@@ -199,6 +223,10 @@ export class MemoryCluster implements ClusterApi {
     return pin
   }
 
+  #which(which: Which = 'all'): readonly PeerId[] {
+    return memoryPeers.filter(peer => which === 'all' || (peer === memoryPeers[0]) === (which === 'local'))
+  }
+
   #info(id: PeerId): PeerInfo {
     const index = memoryPeers.indexOf(id)
     return {
@@ -216,8 +244,9 @@ export class MemoryCluster implements ClusterApi {
 
   #status(cid: Cid, { local, filter }: { local?: boolean | undefined; filter?: readonly Status[] | undefined }): PinStatus {
     const pin = this.pins.get(cid)
-    const asked = local ? memoryPeers.slice(0, 1) : memoryPeers
-    const entries = asked.map(id => [id, this.#peerStatus(cid, id)] as const).filter(([, one]) => filter?.includes(one.status) ?? true)
+    const entries = this.#which(local ? 'local' : 'all')
+      .map(id => [id, this.#peerStatus(cid, id)] as const)
+      .filter(([, one]) => filter?.includes(one.status) ?? true)
     return {
       cid,
       name: pin?.name ?? '',
