@@ -11,6 +11,7 @@ import { configFileOf, loadConfig, peerFolder } from '../src/config-file.ts'
 import { ClusterError, messageOf } from '../src/errors.ts'
 import { aborted } from '../src/lifetime.ts'
 import { type Log, openLog } from '../src/log.ts'
+import { authorizationOf } from '../src/secret.ts'
 import type { Multiaddr } from '../src/types.ts'
 import type { CommonOptions } from './connection.ts'
 import { lockFolder } from './lock.ts'
@@ -120,6 +121,7 @@ function peerSettings(
     },
     kubo: {
       api: ipfshttp.nodeMultiaddress,
+      authorization: flotilla.kuboAuthorization && authorizationOf(flotilla.kuboAuthorization.reveal()),
       requestTimeoutMs: ipfshttp.ipfsRequestTimeoutMs,
       pinTimeoutMs: ipfshttp.pinTimeoutMs,
       unpinTimeoutMs: ipfshttp.unpinTimeoutMs
@@ -162,8 +164,13 @@ function doorSettings({ api: { restapi, ipfsproxy }, flotilla }: Config): DoorSe
     },
     kubo: ipfsproxy && {
       listen: ipfsproxy.listenMultiaddress,
-      node: ipfsproxy.nodeMultiaddress,
+      node: `${ipfsproxy.nodeMultiaddress}${ipfsproxy.nodeHttps && !/\/(https|tls)/.test(ipfsproxy.nodeMultiaddress) ? '/https' : ''}`,
+      nodeAuthorization: flotilla.kuboAuthorization?.reveal() ?? null,
       waitFor: flotilla.pinWait,
+      keepsTrying: flotilla.keepTrying,
+      isStrict: flotilla.strictPinning,
+      sums: flotilla.repositorySums,
+      access: Object.values(flotilla.doorAccess?.reveal() ?? {}),
       closeTimeoutMs
     }
   }

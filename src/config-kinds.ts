@@ -111,6 +111,34 @@ export const credentials: Kind<Secret<Readonly<Record<string, string>>> | null> 
   show: () => 'something else'
 }
 
+/** A word that opens a door somewhere; `null` for none. */
+export const secretText: Kind<Secret<string> | null> = {
+  expected: 'text, or null',
+  fromJson: value => (value === null || value === '' ? null : typeof value === 'string' ? new Secret(value) : undefined),
+  fromText: value => (value === '' ? null : new Secret(value)),
+  toJson: value => value?.reveal() ?? null,
+  show: () => 'something else'
+}
+
+export interface AccessRule {
+  readonly secret: string
+  readonly paths: readonly string[]
+}
+
+/** Secrets, each with the paths that it opens, written as in Kubo's `API.Authorizations`; `null` lets everybody in. */
+export const accessRules: Kind<Secret<Readonly<Record<string, AccessRule>>> | null> = {
+  expected: 'null, or an object of names, each with {"AuthSecret": "bearer:…" or "basic:user:password", "AllowedPaths": ["/api/v0/…"]}',
+  fromJson: value => (value === null ? null : accessRulesOf(value)),
+  fromText: value => (value === '' ? null : accessRulesOf(attempt(() => JSON.parse(value)))),
+  toJson: value =>
+    value === null
+      ? null
+      : Object.fromEntries(
+          Object.entries(value.reveal()).map(([name, { secret, paths }]) => [name, { AuthSecret: secret, AllowedPaths: paths }])
+        ),
+  show: () => 'something else'
+}
+
 /** HTTP headers, each with its values. */
 export const headers: Kind<Readonly<Record<string, readonly string[]>>> = {
   expected: 'an object of header names, each with a list of values',
@@ -186,6 +214,20 @@ function credentialsOf(pairs: readonly (readonly [string, unknown])[]): Secret<R
 
 function recordOf(pairs: readonly (readonly [string, unknown])[]): Readonly<Record<string, string>> | undefined {
   return pairs.every(isTextPair) ? Object.fromEntries(pairs) : undefined
+}
+
+/** At least one rule, each with a secret and a path: a rule that opens nothing, or asks for nothing, is a mistake. */
+function accessRulesOf(value: unknown): Secret<Readonly<Record<string, AccessRule>>> | undefined {
+  if (!isRecord(value)) return undefined
+  const rules: [string, AccessRule][] = []
+  for (const [name, rule] of Object.entries(value)) {
+    if (!isRecord(rule) || Object.keys(rule).some(key => key !== 'AuthSecret' && key !== 'AllowedPaths')) return undefined
+    const { AuthSecret: secret, AllowedPaths: paths } = rule
+    if (typeof secret !== 'string' || !/^(?:bearer:.|basic:.*:|(?:Bearer|Basic) .)/s.test(secret)) return undefined
+    if (!isTexts(paths) || !(paths as readonly string[]).some(path => path !== '')) return undefined
+    rules.push([name, { secret, paths: (paths as readonly string[]).filter(path => path !== '') }])
+  }
+  return rules.length === 0 ? undefined : new Secret(Object.fromEntries(rules))
 }
 
 /** `a:b,c:d`. What has no colon has no value, and fits nothing. */

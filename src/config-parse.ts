@@ -158,12 +158,6 @@ function checkTogether({ cluster, api }: Config, file: string): void {
     if (encrypted !== undefined)
       throw cannotStart(`${file}: ${path} is ${encrypted}, but there is no TLS here: put a TLS proxy in front of it`)
   }
-  // The connector of the tracker can, the door cannot.
-  if (api.ipfsproxy && isEncrypted(api.ipfsproxy.nodeMultiaddress)) {
-    throw cannotStart(
-      `${file}: api.ipfsproxy.node_multiaddress is ${api.ipfsproxy.nodeMultiaddress}, but the Kubo door reaches Kubo without TLS`
-    )
-  }
   if (!cluster.listenMultiaddress.some(address => /\/tcp\/\d+$/.test(address))) {
     throw cannotStart(`${file}: cluster.listen_multiaddress has no TCP address, expected one such as /ip4/0.0.0.0/tcp/9096`)
   }

@@ -6,6 +6,7 @@
  */
 import { hostname } from 'node:os'
 import {
+  accessRules,
   choice,
   credentials,
   decimal,
@@ -19,6 +20,7 @@ import {
   peerAddresses,
   peerIds,
   secret,
+  secretText,
   text,
   textMap,
   texts
@@ -107,6 +109,7 @@ export const rows = {
         'The Kubo door: point IPFS tools here. Who reaches it can do everything that Kubo can.'
       ),
       nodeMultiaddress: row('node_multiaddress', httpAddress, '/ip4/127.0.0.1/tcp/5001' as Multiaddr, 'The Kubo behind the Kubo door.'),
+      nodeHttps: row('node_https', flag, false, 'The Kubo door reaches its Kubo by https; /https behind the address says the same.'),
       readTimeoutMs: inert('read_timeout', duration(), 0, 'Limit for reading a request; 0s is none.'),
       readHeaderTimeoutMs: inert('read_header_timeout', duration(), 5_000, 'Limit for reading the head of a request.'),
       writeTimeoutMs: inert('write_timeout', duration(), 0, 'Limit for writing an answer; 0s is none.'),
@@ -189,6 +192,36 @@ export const rows = {
       'min',
       'When a pin through the Kubo door returns: agreed, on as many peers as it needs at least, or on all of them.'
     ),
+    keepTrying: row(
+      'keep_trying',
+      flag,
+      false,
+      'Whether a pin whose client leaves the Kubo door, or whose timeout ends, before it is there stays wanted. Kubo lets go of it.'
+    ),
+    strictPinning: row(
+      'strict_pinning',
+      flag,
+      false,
+      'Refuse, with status 501, commands that pin and that the Kubo door cannot replicate. Otherwise they pass, and the log and a metric tell.'
+    ),
+    repositorySums: row(
+      'repository_sums',
+      choice('all', 'local'),
+      'all',
+      'Whether repo stat and repo gc through the Kubo door are about the Kubos of all peers, or about the one behind the door.'
+    ),
+    doorAccess: row(
+      'door_access',
+      accessRules,
+      null,
+      'Who may use which paths of the Kubo door, as the API.Authorizations of Kubo; null lets everybody in. As a variable: the same JSON.'
+    ),
+    kuboAuthorization: row(
+      'kubo_authorization',
+      secretText,
+      null,
+      'What this peer shows to a Kubo that has API.Authorizations: bearer:…, or basic:user:password.'
+    ),
     logLevel: row('log_level', choice('debug', 'info', 'warn', 'error', 'silent'), 'info', 'The least important lines that are logged.'),
     closeTimeoutMs: row('close_timeout', duration(), 3_000, 'How long calls under way may still take when the peer stops.')
   })
@@ -264,7 +297,7 @@ export const withoutUse: Readonly<Record<string, string>> = {
   'api.ipfsproxy.extract_headers_path': 'the headers of Kubo are passed on as they come',
   'api.ipfsproxy.extract_headers_ttl': 'the headers of Kubo are passed on as they come',
   'ipfs_connector.ipfshttp.connect_swarms_delay': 'Kubo connects by itself',
-  'ipfs_connector.ipfshttp.repogc_timeout': 'garbage collection is not offered',
+  'ipfs_connector.ipfshttp.repogc_timeout': 'a collection ends with its caller',
   'ipfs_connector.ipfshttp.informer_trigger_interval': 'free space is asked for on a schedule',
   'pin_tracker.stateless.max_pin_queue_size': 'what is wanted is on disk, not in a queue',
   'informer.numpin': 'pins are placed by free space',
@@ -299,7 +332,6 @@ export const refused: Readonly<Record<string, Refusal>> = {
   'api.restapi.ssl_key_file': noTls,
   'api.pinsvcapi.ssl_cert_file': noTls,
   'api.pinsvcapi.ssl_key_file': noTls,
-  'api.ipfsproxy.node_https': { because: 'Kubo is reached without TLS: put a TLS proxy on this side of the way', isHarmless: isOff },
   'ipfs_connector.ipfshttp.unpin_disable': { because: 'an unpin removes the pin from Kubo', isHarmless: isOff }
 }
 
