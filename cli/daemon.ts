@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CommandModule } from 'yargs'
-import { startPeer } from '../cluster/peer.ts'
+import { type Peer, startPeer } from '../cluster/peer.ts'
 import { openDoors } from '../proxy/doors.ts'
 import { systemClock } from '../src/clock.ts'
 import { parseMultiaddr } from '../src/codec.ts'
@@ -11,6 +11,7 @@ import { configFileOf, loadConfig, peerFolder } from '../src/config-file.ts'
 import { ClusterError, messageOf } from '../src/errors.ts'
 import { aborted } from '../src/lifetime.ts'
 import { type Log, openLog } from '../src/log.ts'
+import type { Metrics } from '../src/metrics.ts'
 import { authorizationOf } from '../src/secret.ts'
 import type { Multiaddr } from '../src/types.ts'
 import type { CommonOptions } from './connection.ts'
@@ -74,7 +75,10 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
       peerSettings(config, { folder, identity, bootstrap }),
       { signal: stop.signal }
     )
-    await using doors = await openDoors({ api: peer, log: log as unknown as Log }, doorSettings(config))
+    await using doors = await openDoors(
+      { api: peer, log: log as unknown as Log, metrics: await metricsOf(config, peer) },
+      doorSettings(config)
+    )
     log.info({ peer: peer.peerId, cluster: peer.clusterId, rest: doors.rest, kubo: doors.kubo }, 'ready')
     await aborted(stop.signal)
   } catch (error) {
@@ -140,10 +144,18 @@ function peerSettings(
   }
 }
 
+/** The library is loaded where somebody reads the figures. */
+async function metricsOf({ observations }: Config, api: Peer): Promise<Metrics | null> {
+  if (!observations.metrics.enableStats) return null
+  const { Metrics } = await import('../src/metrics.ts')
+  return new Metrics({ api })
+}
+
 /** A section that the file leaves out is a door that stays closed. */
-function doorSettings({ api: { restapi, ipfsproxy }, flotilla }: Config): DoorSettings {
+function doorSettings({ api: { restapi, ipfsproxy }, observations: { metrics }, flotilla }: Config): DoorSettings {
   const { closeTimeoutMs } = flotilla
   return {
+    metrics: metrics.enableStats ? { listen: metrics.prometheusEndpoint } : null,
     rest: restapi && {
       listen: restapi.httpListenMultiaddress,
       basicAuth: restapi.basicAuthCredentials?.reveal() ?? null,

@@ -167,9 +167,19 @@ export const rows = {
   },
   observations: {
     metrics: section('observations.metrics', {
-      enableStats: inert('enable_stats', flag, false, 'Serve metrics for Prometheus.'),
-      prometheusEndpoint: inert('prometheus_endpoint', httpAddress, '/ip4/127.0.0.1/tcp/8888' as Multiaddr, 'Where they are served.'),
-      reportingIntervalMs: inert('reporting_interval', duration({ leastMs: 1 }), 30_000, 'How often they are counted.')
+      enableStats: row('enable_stats', flag, false, 'Serve metrics for Prometheus.'),
+      prometheusEndpoint: row(
+        'prometheus_endpoint',
+        httpAddress,
+        '/ip4/127.0.0.1/tcp/8888' as Multiaddr,
+        'Where they are served, as /metrics.'
+      ),
+      reportingIntervalMs: inert(
+        'reporting_interval',
+        duration({ leastMs: 1 }),
+        30_000,
+        'How often they are counted; here they are read when they are asked for.'
+      )
     }),
     tracing: section('observations.tracing', {
       enableTracing: inert('enable_tracing', flag, false, 'Send traces.'),

@@ -19,7 +19,8 @@ const owners: readonly (readonly [RegExp, RegExp])[] = [
   [/^(libp2p|@libp2p\/(?!interface$).+|@multiformats\/multiaddr|@noble\/ciphers.*)$/, /^cluster\/net\//],
   [/^(rocksdb|classic-level|abstract-level)$/, /^cluster\/state\//],
   [/^fastify$/, /^proxy\//],
-  [/^yargs/, /^cli\//]
+  [/^yargs/, /^cli\//],
+  [/^prom-client$/, /^src\/metrics\.ts$/]
 ]
 
 interface Module {

@@ -55,9 +55,19 @@ export interface KuboDoorSettings {
   readonly access?: readonly AccessRule[]
 }
 
+export interface KuboDoorMetrics {
+  countUnreplicated(command: string, fate: 'passed' | 'refused'): void
+}
+
+export interface KuboDoorParts {
+  readonly api: ClusterApi
+  readonly log: Log
+  readonly metrics?: KuboDoorMetrics | undefined
+}
+
 /** @throws ClusterError `cannot_start` where it cannot listen; nothing is left open then */
-export async function openKuboDoor({ api, log }: { api: ClusterApi; log: Log }, settings: KuboDoorSettings): Promise<Door> {
-  const door = new KuboDoor({ api, log }, settings)
+export async function openKuboDoor(parts: KuboDoorParts, settings: KuboDoorSettings): Promise<Door> {
+  const door = new KuboDoor(parts, settings)
   try {
     await door.start()
     return door
@@ -70,6 +80,7 @@ export async function openKuboDoor({ api, log }: { api: ClusterApi; log: Log }, 
 class KuboDoor implements Door {
   readonly #api: ClusterApi
   readonly #log: Log
+  readonly #metrics: KuboDoorMetrics | undefined
   readonly #settings: KuboDoorSettings
   readonly #upstream: Upstream
   readonly #gate: Gate
@@ -83,10 +94,11 @@ class KuboDoor implements Door {
   readonly #closing = new AbortController()
   #self: Promise<PeerId> | null = null
 
-  constructor({ api, log }: { api: ClusterApi; log: Log }, settings: KuboDoorSettings) {
+  constructor({ api, log, metrics }: KuboDoorParts, settings: KuboDoorSettings) {
     const clock = systemClock
     this.#api = api
     this.#log = log
+    this.#metrics = metrics
     this.#settings = settings
     const { nodeAuthorization = null } = settings
     this.#upstream = new Upstream(settings.node, nodeAuthorization === null ? null : authorizationOf(nodeAuthorization))
@@ -162,14 +174,10 @@ class KuboDoor implements Door {
   }
 
   #meet(command: string): Decision | undefined {
-    const { counts } = this.#strangers
-    if (!this.#settings.isStrict) {
-      counts.passed++
-      this.#log.warn({ command, passed: counts.passed }, 'this command pins on one node only')
-      return undefined
-    }
-    counts.refused++
-    this.#log.warn({ command, refused: counts.refused }, 'refused a command that would pin on one node only')
+    const { isStrict } = this.#settings
+    this.#metrics?.countUnreplicated(command, isStrict ? 'refused' : 'passed')
+    this.#log.warn({ command, isRefused: isStrict }, 'this command pins on one node only')
+    if (!isStrict) return undefined
     const words = `${command} would pin on one node only: this door does not know how to replicate it, and is set to refuse such commands\n`
     return serve(({ reply }) => sendText(reply, 501, words))
   }

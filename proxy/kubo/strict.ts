@@ -22,8 +22,6 @@ const againMs = 600_000
 export class UnknownPinners {
   readonly #parts: { readonly upstream: Upstream; readonly clock: Clock; readonly log: Log }
   #found: ReadonlySet<string> = new Set()
-  /** Calls of such commands that were passed on, and that were refused. */
-  readonly counts = { passed: 0, refused: 0 }
 
   constructor(parts: { upstream: Upstream; clock: Clock; log: Log }) {
     this.#parts = parts
@@ -49,7 +47,7 @@ export class UnknownPinners {
     }
   }
 
-  /** The command that `path` runs, if it pins and is not replicated. Before Kubo has told, what stands under `pin/` is not trusted either. */
+  /** The command that `path` runs, if it pins and is not replicated. */
   find(path: string): string | undefined {
     if (!path.startsWith('/api/v0/')) return undefined
     const rest = path.slice('/api/v0/'.length)

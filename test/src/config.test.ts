@@ -266,8 +266,14 @@ suite('a service.json of ipfs-cluster', () => {
   })
 
   test('variables without effect are named too: inert ones, ones without use, and mistyped ones', () => {
-    const variables = { CLUSTER_SECERT: 'x', CLUSTER_MDNSINTERVAL: '0s', CLUSTER_METRICS_ENABLESTATS: 'true', CLUSTER_ID: 'x', PATH: '' }
-    assert.deepEqual(load({}, variables).ignored, ['CLUSTER_MDNSINTERVAL', 'CLUSTER_METRICS_ENABLESTATS', 'CLUSTER_SECERT'])
+    const variables = {
+      CLUSTER_SECERT: 'x',
+      CLUSTER_MDNSINTERVAL: '0s',
+      CLUSTER_METRICS_REPORTINGINTERVAL: '30s',
+      CLUSTER_ID: 'x',
+      PATH: ''
+    }
+    assert.deepEqual(load({}, variables).ignored, ['CLUSTER_MDNSINTERVAL', 'CLUSTER_METRICS_REPORTINGINTERVAL', 'CLUSTER_SECERT'])
   })
 })
 
