@@ -99,8 +99,7 @@ export const passed: Readonly<Record<string, string>> = {
   'pin/verify': 'Checks the Kubo behind this door only.',
   'pin/remote': 'Is between Kubo and other pinning services.',
   'block/rm': 'Kubo refuses to remove pinned blocks.',
-  files:
-    'MFS belongs to one Kubo and is not replicated; `Pinning.RemoteServices.<name>.Policies.MFS` pointed at the pinning service of the cluster pins its root.',
+  files: 'MFS belongs to the Kubo behind this door and is not replicated: see below.',
   shutdown: 'Stops the Kubo behind this door; the cluster goes on, and this door answers 502 to what needs Kubo.'
 }
 
