@@ -74,9 +74,10 @@ export function kuboDoorPage(): string {
       'replicated by pinning its root through the door:'
     ].join('\n'),
     '```sh\nipfs --api /ip4/127.0.0.1/tcp/9095 pin add --name my-files $(ipfs --api /ip4/127.0.0.1/tcp/9095 files stat --hash /)\n```',
-    ['Kubo can do so by itself, after every change, with any service that speaks the pinning service API. In its own configuration:'].join(
-      '\n'
-    ),
+    [
+      'Kubo does so by itself, after every change, with a service that speaks the pinning service API. The pinning service of the cluster (9097) is not served yet;',
+      'for any other, in the configuration of Kubo:'
+    ].join('\n'),
     [
       '```sh',
       'ipfs pin remote service add cluster https://pins.example.net <token>',
