@@ -1,4 +1,4 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=8 --no-parallel-scavenge --heap-growing-percent=50
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --min-semi-space-size=8 --max-semi-space-size=8
 /**
  * Starts the command line on a Node that can run it: this one, or the one among the dependencies of a checkout.
  * Plain JavaScript that an old Node understands.
@@ -7,12 +7,18 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major > 22 || (major === 22 && minor >= 19)) await run()
 else runWith(fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url)))
 
 async function run() {
+  // The first line of this file may be 127 bytes long on older systems, and these can be set now. Young objects are collected by one thread; garbage
+  // may grow to half of what lives; and not everything is collected whenever little is asked of a peer.
+  setFlagsFromString('--no-parallel-scavenge')
+  setFlagsFromString('--heap-growing-percent=50')
+  setFlagsFromString('--no-memory-reducer')
   // A checkout runs as it stands, also where somebody has built it; the package has no sources.
   const source = new URL('./main.ts', import.meta.url)
   const { main } = await import((existsSync(source) ? source : new URL('../dist/cli/main.js', import.meta.url)).href)
@@ -28,13 +34,7 @@ function runWith(node) {
   }
   const child = spawn(
     node,
-    [
-      '--max-semi-space-size=8',
-      '--no-parallel-scavenge',
-      '--heap-growing-percent=50',
-      fileURLToPath(import.meta.url),
-      ...process.argv.slice(2)
-    ],
+    ['--min-semi-space-size=8', '--max-semi-space-size=8', fileURLToPath(import.meta.url), ...process.argv.slice(2)],
     { stdio: 'inherit' }
   )
   const passed = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'])

@@ -82,8 +82,8 @@ interface Ready {
 }
 
 const startMs = 60_000
-/** As in the first line of bin.js: where V8 sees much memory it takes 128 MiB for young objects, and lets garbage grow to twice what lives. */
-const daemonFlags = ['--max-semi-space-size=8', '--no-parallel-scavenge', '--heap-growing-percent=50']
+/** As in the first line of bin.js: where V8 sees much memory it takes 128 MiB for young objects. */
+const daemonFlags = ['--min-semi-space-size=8', '--max-semi-space-size=8']
 /** Also from there: glibc gives each of the dozen threads a heap of its own, and returns little of it. */
 const allocatorVariables = { MALLOC_ARENA_MAX: '2' }
 /** Together within the five seconds that Ctrl-C may take. */

@@ -18,13 +18,16 @@ export class LaterWrites {
   async write(writes: readonly WriteOp[]): Promise<void> {
     if (writes.length === 0) return
     this.#underWay++
-    const written = this.#write(writes)
-    if (this.#underWay >= underWayMax) await written
+    const isFull = this.#underWay >= underWayMax
+    const written = this.#write(writes, isFull)
+    if (isFull) await written
   }
 
-  async #write(writes: readonly WriteOp[]): Promise<void> {
+  async #write(writes: readonly WriteOp[], isFull: boolean): Promise<void> {
     try {
-      await this.#store.write(writes, { sync: false, canWait: true })
+      const written = this.#store.write(writes, { sync: false, canWait: true })
+      // Who waits now is who would write the next batch of the log, which this one would wait for: something urgent, then, with nothing in it.
+      await (isFull ? Promise.all([written, this.#store.write([], { sync: false })]) : written)
     } catch (error) {
       this.#onFailure(error)
     } finally {

@@ -37,7 +37,7 @@ export interface TrackerSettings {
   readonly windowMax?: number
 }
 
-const windowMax = 4_000
+const windowMax = 10_000
 const unpinsMax = 4
 const retryMinMs = 5_000
 /** Between two questions whether Kubo is back. */

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, mock, test } from 'node:test'
 import { LaterWrites } from '../../../cluster/consensus/later-writes.ts'
+import { type Binding, GroupCommitStore } from '../../../cluster/state/engine.ts'
+import { openLevelDb } from '../../../cluster/state/leveldb.ts'
 import type { WriteOp } from '../../../cluster/state/store.ts'
 
 const op: WriteOp = { type: 'delete', key: new Uint8Array(1) }
@@ -20,10 +25,34 @@ test('nobody waits for a few writes, and everybody once there are many', async (
   let isFree = false
   const fourth = later.write([op]).then(() => (isFree = true))
   await new Promise(resolve => setImmediate(resolve))
-  assert.deepEqual([writes.length, isFree], [4, false])
+  assert.deepEqual([writes.length, isFree], [5, false], 'and an empty one that hurries them')
   for (const { resolve } of writes) resolve()
   await fourth
+})
+
+test('one that is waited for does not wait for the next batch of the log', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'flotilla-later-'))
+  after(() => rm(folder, { recursive: true, force: true }))
+  let batches = 0
+  const binding = await openLevelDb(folder)
+  const counted: Binding = {
+    ...binding,
+    batch(ops, sync) {
+      batches++
+      return binding.batch(ops, sync)
+    }
+  }
+  await using store = new GroupCommitStore(counted)
+  const later = new LaterWrites(store, error => assert.fail(String(error)))
+  // Patience without end: as if time stood still.
+  mock.timers.enable({ apis: ['setTimeout'] })
+  after(() => mock.timers.reset())
+  await store.write([op], { sync: false })
+  for (let count = 1; count < 4; count++) await later.write([op])
+  await new Promise(resolve => setImmediate(resolve))
+  assert.equal(batches, 1, 'three wait')
   await later.write([op])
+  assert.equal(batches, 2)
 })
 
 test('a write that fails is told to the owner, not to whoever asked', async () => {
