@@ -22,6 +22,7 @@ const againMs = 600_000
 export class UnknownPinners {
   readonly #parts: { readonly upstream: Upstream; readonly clock: Clock; readonly log: Log }
   #found: ReadonlySet<string> = new Set()
+  #isLearnt = false
 
   constructor(parts: { upstream: Upstream; clock: Clock; log: Log }) {
     this.#parts = parts
@@ -37,6 +38,7 @@ export class UnknownPinners {
         const found = new Set(unknownPinners(root ?? {}))
         const isNews = [...found].some(command => !this.#found.has(command))
         this.#found = found
+        this.#isLearnt = true
         if (isNews) log.warn({ commands: [...found] }, 'kubo has commands that pin on one node only')
         waitMs = againMs
       } catch (error) {
@@ -47,22 +49,25 @@ export class UnknownPinners {
     }
   }
 
-  /** The command that `path` runs, if it pins and is not replicated. */
+  /** The command that `path` runs, if it pins and is not replicated. Before Kubo has told, nothing under `pin/` is trusted that is not known. */
   find(path: string): string | undefined {
     if (!path.startsWith('/api/v0/')) return undefined
     const rest = path.slice('/api/v0/'.length)
     for (const command of this.#found) if (rest === command || rest.startsWith(`${command}/`)) return command
-    return undefined
+    return !this.#isLearnt && rest.startsWith('pin/') && !isKnown(rest) ? 'a command under pin/' : undefined
   }
+}
+
+function isKnown(path: string): boolean {
+  return [...Object.keys(intercepted), ...Object.keys(passed)].some(known => path === known || path.startsWith(`${known}/`))
 }
 
 /** Everything under `pin/`, and whatever has an option that pins, unless the table has it. */
 export function unknownPinners(root: Listed): readonly string[] {
   const found: string[] = []
   const visit = (listed: Listed, path: string): void => {
-    const isKnown = Object.hasOwn(intercepted, path) || Object.keys(passed).some(known => path === known || path.startsWith(`${known}/`))
     const pins = /^pin\/./.test(path) || (listed.Options ?? []).some(({ Names }) => (Names ?? []).some(name => pinningOptions.has(name)))
-    if (pins && !isKnown) found.push(path)
+    if (pins && !isKnown(path)) found.push(path)
     for (const sub of listed.Subcommands ?? []) visit(sub, path === '' ? (sub.Name ?? '') : `${path}/${sub.Name ?? ''}`)
   }
   visit(root, '')

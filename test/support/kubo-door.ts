@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Writable } from 'node:stream'
-import { type KuboDoorSettings, openKuboDoor } from '../../proxy/kubo/door.ts'
+import { type KuboDoorMetrics, type KuboDoorSettings, openKuboDoor } from '../../proxy/kubo/door.ts'
 import type { ClusterApi } from '../../src/api.ts'
 import { openLog } from '../../src/log.ts'
 
@@ -80,7 +80,8 @@ export interface TestKuboDoor extends AsyncDisposable {
 export async function openTestKuboDoor(
   api: ClusterApi,
   kubo: Pick<ScriptedKubo, 'api'>,
-  settings: Partial<KuboDoorSettings> = {}
+  settings: Partial<KuboDoorSettings> = {},
+  metrics?: KuboDoorMetrics
 ): Promise<TestKuboDoor> {
   const logged: string[] = []
   const sink = new Writable({
@@ -90,7 +91,7 @@ export async function openTestKuboDoor(
     }
   })
   const door = await openKuboDoor(
-    { api, log: openLog({ level: 'debug', name: 'test' }, sink) },
+    { api, log: openLog({ level: 'debug', name: 'test' }, sink), metrics },
     { listen: ['/ip4/127.0.0.1/tcp/0'], node: kubo.api, waitFor: 'min', closeTimeoutMs: 200, ...settings }
   )
   const port = Number(/\/tcp\/(\d+)/.exec(door.addresses[0] ?? '')?.[1])

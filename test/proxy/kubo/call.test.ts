@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { changedQuery, pathOf, readCall } from '../../../proxy/kubo/call.ts'
-import { unknownPinners } from '../../../proxy/kubo/strict.ts'
 
 describe('a call is read as Kubo reads it', () => {
   const ours: readonly (readonly [target: string, command: string, args: readonly string[]])[] = [
@@ -69,21 +68,4 @@ describe('a call is read as Kubo reads it', () => {
   test('a path for the log holds neither query nor password', () => {
     assert.equal(pathOf('http://user:secret@host/api/v0/id?api-auth=secret'), '/api/v0/id')
   })
-})
-
-test('commands that pin and are not in the table are found, whatever they are called', () => {
-  const option = (...Names: string[]) => ({ Names })
-  const listed = {
-    Name: 'ipfs',
-    Subcommands: [
-      { Name: 'add', Options: [option('pin')] },
-      {
-        Name: 'pin',
-        Subcommands: [{ Name: 'add' }, { Name: 'verify' }, { Name: 'remote', Subcommands: [{ Name: 'add' }] }, { Name: 'future' }]
-      },
-      { Name: 'urlstore', Subcommands: [{ Name: 'add', Options: [option('trickle', 't'), option('pin')] }] },
-      { Name: 'cat', Options: [option('offset', 'o')] }
-    ]
-  }
-  assert.deepEqual(unknownPinners(listed), ['pin/future', 'urlstore/add'])
 })
