@@ -22,6 +22,7 @@ import { Gate } from './gate.ts'
 import { headerOf, type RequestHead } from './head.ts'
 import { LearntHeaders } from './learnt-headers.ts'
 import { allowedAgain, changedHead, forKubo, isTranslated, type Ports } from './origins.ts'
+import { OwnPins } from './own-pins.ts'
 import { pinAdd, pinUpdate } from './pin-add.ts'
 import { pinList } from './pin-list.ts'
 import { pinRemove } from './pin-remove.ts'
@@ -87,6 +88,7 @@ class KuboDoor implements Door {
   readonly #learnt: LearntHeaders
   readonly #access: Access
   readonly #strangers: UnknownPinners
+  readonly #ownPins = new OwnPins()
   readonly #tasks: Tasks
   readonly #servers: Server[] = []
   readonly #addresses: string[] = []
@@ -272,7 +274,8 @@ class KuboDoor implements Door {
       head: `POST ${call.path}?${query} HTTP/1.1\r\n${hasHost ? '' : 'Host: kubo\r\n'}${fields.join('')}`,
       toClient: text => (isTranslated(origin, ports) ? allowedAgain(text, origin, ports) : text),
       unreachable: error => this.#upstream.unreachable(error),
-      self: () => this.#whoami()
+      self: () => this.#whoami(),
+      ownPins: this.#ownPins
     })
   }
 

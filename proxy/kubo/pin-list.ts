@@ -54,6 +54,7 @@ async function* all(asked: Asked, type: string, wanted: string): AsyncGenerator<
   for (const mode of ['recursive', 'direct'] as const) {
     if (type !== 'all' && type !== mode) continue
     for await (const pin of asked.api.allocations({ types: ['pin'], signal: asked.signal })) {
+      asked.signal.throwIfAborted()
       if (pin.mode === mode && pin.name.includes(wanted)) yield { cid: pin.cid, type: mode, name: pin.name }
     }
   }

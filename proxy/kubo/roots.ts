@@ -5,13 +5,14 @@
  */
 import type { Socket } from 'node:net'
 import { tryCid } from '../../src/codec.ts'
-import { ClusterError, isFault, messageOf } from '../../src/errors.ts'
+import { ClusterError, messageOf } from '../../src/errors.ts'
 import type { Cid, PeerId } from '../../src/types.ts'
 import { CommandAnswer, sendFailure } from './answer.ts'
 import { type AnswerHead, Answers } from './answers.ts'
 import { type Asked, agreed, pinFailure, settle } from './asked.ts'
 import type { Exchange } from './connection.ts'
 import { LineCutter } from './lines.ts'
+import type { OwnPins } from './own-pins.ts'
 import { type Header, headerText } from './reply.ts'
 import { uploadLine } from './upload-text.ts'
 import { kuboFailure } from './upstream.ts'
@@ -25,6 +26,7 @@ export interface RootsParts extends Omit<Asked, 'answer' | 'args'> {
   readonly toClient: (answerHead: string) => string
   readonly unreachable: (error: unknown) => ClusterError
   readonly self: () => Promise<PeerId>
+  readonly ownPins: OwnPins
 }
 
 /** Lines of Kubo's that wait for the cluster before Kubo is no longer read. */
@@ -177,7 +179,7 @@ async function importedLine(
 
 /** Makes a root the cluster's. Kubo's own pin is in the way only where this peer is not to hold it. */
 async function keep(asked: RootsParts & Asked, cid: Cid, name: string): Promise<void> {
-  const { api, signal, kubo } = asked
+  const { api, signal, ownPins } = asked
   const self = await asked.self()
   const before = await agreed(asked, cid)
   // The content is on this peer already: a copy here costs nothing.
@@ -186,13 +188,7 @@ async function keep(asked: RootsParts & Asked, cid: Cid, name: string): Promise<
     ? before
     : await api.pin(cid, { ...(before && keptOf(before)), name: name || before?.name || '', userAllocations: [self], signal })
   await settle(asked, cid)
-  if (pin.allocations.length === 0 || pin.allocations.includes(self)) return
-  try {
-    await kubo.json('pin/rm', { arg: cid }, signal)
-  } catch (error) {
-    // Somebody else may have removed it meanwhile; then all is as it should be.
-    if (!isFault(error, 'kubo_error')) throw error
-  }
+  await ownPins.release({ ...asked, self }, pin)
 }
 
 function keptOf({ replicationMin, replicationMax, metadata, origins }: Awaited<ReturnType<Asked['api']['pin']>>) {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import { call, openTestKuboDoor, type Scripted, ScriptedKubo, says } from '../../support/kubo-door.ts'
 import { MemoryCluster } from '../../support/memory-cluster.ts'
 import { testCid } from '../../support/rest.ts'
+import { until } from '../../support/until.ts'
 
 const [recursive, direct, inner] = [testCid(1), testCid(2), testCid(3)]
 
@@ -44,6 +47,37 @@ test('by type, by a part of the name, as text, and nothing at all', async () => 
   assert.equal(await get('name=an&s='), `{"Cid":"${recursive}","Name":"many","Type":"recursive"}\n`)
   assert.equal(await get('name=nobody'), '{}\n')
   assert.equal(JSON.parse(await get('type=odd')).Message, "invalid type 'odd', must be one of {direct, indirect, recursive, all}")
+})
+
+test('a list begins at once, and goes no faster than it is read', async () => {
+  const cluster = new MemoryCluster()
+  const pin = await cluster.pin(recursive)
+  let told = 0
+  let isOver = false
+  cluster.allocations = async function* () {
+    try {
+      for (; told < 1_000_000; told++) yield pin
+    } finally {
+      isOver = true
+    }
+  }
+  await using kubo = await ScriptedKubo.start()
+  await using door = await openTestKuboDoor(cluster, kubo)
+  const client = connect(door.port, '127.0.0.1')
+  client.write('POST /api/v0/pin/ls?type=recursive&stream=true HTTP/1.1\r\nHost: x\r\n\r\n')
+  await once(client, 'readable')
+  assert.ok(told < 1_000_000)
+  let before = -1
+  let looks = 0
+  await until('it stands still', () => {
+    looks = told === before ? looks + 1 : 0
+    before = told
+    return looks === 20
+  })
+  assert.ok(told < 500_000, `${told} were told to nobody`)
+  client.destroy()
+  await until('it ends with its reader', () => isOver)
+  assert.ok(told < 1_000_000)
 })
 
 test('arguments are answered each for itself, in the order asked', async () => {

@@ -129,6 +129,24 @@ test("Kubo's own pin goes only where this peer is not to hold the root", async (
   }
 })
 
+test("an answer that does not wait for copies leaves Kubo's own pin until there are some", async () => {
+  const cluster = new MemoryCluster()
+  await using kubo = await ScriptedKubo.start({ add: says({ Name: 'x', Hash: a, Size: '1' }), 'pin/rm': says({ Pins: [a] }) })
+  await using door = await openTestKuboDoor(cluster, kubo, { waitFor: 'committed' })
+  const pin = cluster.pin.bind(cluster)
+  cluster.pin = async (cid, options) => {
+    const agreed = { ...(await pin(cid, options)), allocations: [memoryPeers[1]] }
+    cluster.pins.set(agreed.cid, agreed)
+    return agreed
+  }
+  cluster.held.add(a)
+  assert.match((await call(door, 'add', { body: form('x') })).text, new RegExp(a))
+  await until('somebody waits for the copy', () => cluster.openStreams === 1)
+  assert.ok(!kubo.calls.some(call => call.startsWith('pin/rm')))
+  cluster.release(a)
+  await until('the pin goes', () => kubo.calls.some(call => call.startsWith(`pin/rm?arg=${a}`)))
+})
+
 test('a refusal of Kubo is told as it is', async () => {
   const refuses: Scripted = async (request, response) => {
     for await (const _ of request);
