@@ -139,9 +139,11 @@ class KuboDoor implements Door {
       this.#closing.abort(new Error('this peer stops'))
       for (const connection of this.#connections) connection.cut()
     }, this.#settings.closeTimeoutMs)
-    await Promise.all([...closed, this.#tasks[Symbol.asyncDispose]()])
+    await Promise.all(closed)
     clearInterval(idle)
     clearTimeout(cut)
+    // Calls under way propose their pins in its name.
+    await this.#tasks[Symbol.asyncDispose]()
     this.#upstream[Symbol.dispose]()
   }
 

@@ -114,6 +114,27 @@ test('a pin that somebody else has asked for meanwhile is not taken back', async
   assert.equal(cluster.pins.get(cid)?.name, 'second')
 })
 
+test('a call under way is answered when the door closes', async () => {
+  const cluster = new MemoryCluster()
+  await using kubo = await ScriptedKubo.start()
+  await using door = await openTestKuboDoor(cluster, kubo, { closeTimeoutMs: 10_000 })
+  const pin = cluster.pin.bind(cluster)
+  const proposing = Promise.withResolvers<AbortSignal | undefined>()
+  const agreed = Promise.withResolvers<void>()
+  cluster.pin = async (target, options = {}) => {
+    proposing.resolve(options.signal)
+    await agreed.promise
+    return pin(target, options)
+  }
+  const answer = call(door, `pin/add?arg=${cid}`)
+  const signal = await proposing.promise
+  const closed = door[Symbol.asyncDispose]()
+  assert.ok(!signal?.aborted)
+  agreed.resolve()
+  assert.equal((await answer).status, 200)
+  await closed
+})
+
 test('a name that Kubo would refuse is refused in its words', async () => {
   await using kubo = await ScriptedKubo.start()
   await using door = await openTestKuboDoor(new MemoryCluster(), kubo)
