@@ -1,6 +1,6 @@
 /** The repositories of all peers' Kubos: how large they are, and collecting what nobody pins. Observed and done by each peer for itself, never agreed. */
 import { randomBytes } from 'node:crypto'
-import type { Which } from '../src/api.ts'
+import type { CollectOptions, RepositoriesOptions, Which } from '../src/api.ts'
 import { messageOf } from '../src/errors.ts'
 import { type Abortable, deadline } from '../src/lifetime.ts'
 import type { Collected, PeerId, RepositorySize } from '../src/types.ts'
@@ -47,11 +47,7 @@ export class Repositories {
   }
 
   /** One item a peer, as they answer. */
-  sizes({
-    which,
-    sizeOnly = false,
-    signal
-  }: { which?: Which | undefined; sizeOnly?: boolean | undefined } & Abortable = {}): AsyncIterable<RepositorySize> {
+  sizes({ which, sizeOnly = false, signal }: RepositoriesOptions = {}): AsyncIterable<RepositorySize> {
     const { rpc, kubo } = this.#parts
     const nothing = { repoBytes: 0n, maxBytes: 0n, objects: 0n }
     return merged(this.#peers(which), async function* (peer): AsyncGenerator<RepositorySize, void, undefined> {
@@ -70,7 +66,7 @@ export class Repositories {
   }
 
   /** What is removed, as it is removed; a peer that cannot go on ends with an item that says why. */
-  collect({ which, signal }: { which?: Which | undefined } & Abortable = {}): AsyncIterable<Collected> {
+  collect({ which, signal }: CollectOptions = {}): AsyncIterable<Collected> {
     const { rpc, kubo } = this.#parts
     return merged(this.#peers(which), async function* (peer): AsyncGenerator<Collected, void, undefined> {
       try {

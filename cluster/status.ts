@@ -1,5 +1,5 @@
 /** What the cluster's peers hold of a pin, now: statuses of one and of many, and following one until enough peers hold it. */
-import type { WaitLevel } from '../src/api.ts'
+import type { StatusesOptions, WaitLevel } from '../src/api.ts'
 import type { Clock } from '../src/clock.ts'
 import { ClusterError } from '../src/errors.ts'
 import type { Abortable } from '../src/lifetime.ts'
@@ -57,9 +57,7 @@ export class PinStatuses {
     return this.#status(cid, pin, members, copies)
   }
 
-  async *many(
-    options: { filter?: readonly Status[] | undefined; cids?: readonly Cid[] | undefined; local?: boolean | undefined } & Abortable = {}
-  ): AsyncIterable<PinStatus> {
+  async *many(options: StatusesOptions = {}): AsyncIterable<PinStatus> {
     this.#parts.requireState()
     const { cids, filter, local, signal } = options
     if (cids !== undefined) {

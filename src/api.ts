@@ -24,6 +24,22 @@ export type WaitLevel = 'min' | 'all'
 /** Which peers are asked: every member, this one, or all but this one. */
 export type Which = 'all' | 'local' | 'others'
 
+export interface StatusesOptions extends Abortable {
+  /** Keeps peers with one of these statuses. */
+  readonly filter?: readonly Status[] | undefined
+  /** Names CIDs instead, and then `filter` is ignored. */
+  readonly cids?: readonly Cid[] | undefined
+  readonly local?: boolean | undefined
+}
+
+export interface RepositoriesOptions extends Abortable {
+  readonly which?: Which | undefined
+  /** Objects are not counted, which takes long. */
+  readonly sizeOnly?: boolean | undefined
+}
+
+export type CollectOptions = Omit<RepositoriesOptions, 'sizeOnly'>
+
 export interface ClusterApi {
   /** The peer that answers. Works at any time, also without a quorum or Kubo. */
   id(options?: Abortable): Promise<PeerInfo>
@@ -60,10 +76,8 @@ export interface ClusterApi {
   /** What each peer says of `cid`; of an unknown CID every peer says `unpinned`. `local` asks only this peer. */
   status(cid: Cid, options?: { local?: boolean | undefined } & Abortable): Promise<PinStatus>
 
-  /** As {@link status} for many. `filter` keeps peers with one of these statuses; `cids` names CIDs instead, and then `filter` is ignored. */
-  statuses(
-    options?: { filter?: readonly Status[] | undefined; cids?: readonly Cid[] | undefined; local?: boolean | undefined } & Abortable
-  ): AsyncIterable<PinStatus>
+  /** As {@link status} for many. */
+  statuses(options?: StatusesOptions): AsyncIterable<PinStatus>
 
   /**
    * Follows a pin until enough peers hold it: a first item at once, one after every change and at least one every 500 ms, the last one
@@ -73,14 +87,14 @@ export interface ClusterApi {
    */
   follow(cid: Cid, options?: { until?: WaitLevel | undefined } & Abortable): AsyncIterable<PinProgress>
 
-  /** How large the Kubos are, one item a peer as they answer. `sizeOnly` leaves the objects uncounted, which takes long. */
-  repositories(options?: { which?: Which | undefined; sizeOnly?: boolean | undefined } & Abortable): AsyncIterable<RepositorySize>
+  /** How large the Kubos are, one item a peer as they answer. */
+  repositories(options?: RepositoriesOptions): AsyncIterable<RepositorySize>
 
   /**
    * Has the Kubos remove what nobody pins, and tells what they remove as they remove it. A peer that does not answer, or fails, is an item with an
    * error and stops nothing. Ends with its caller.
    */
-  collectGarbage(options?: { which?: Which | undefined } & Abortable): AsyncIterable<Collected>
+  collectGarbage(options?: CollectOptions): AsyncIterable<Collected>
 
   /** Roles, lag, space, queues, pins by state, and what is wrong. Works without a quorum. */
   overview(options?: Abortable): Promise<Overview>

@@ -4,25 +4,12 @@
  */
 import type { Dispatcher } from 'undici'
 import { socketAddressOf, urlOf } from './address.ts'
-import type { ClusterApi, WaitLevel, Which } from './api.ts'
+import type { ClusterApi, CollectOptions, RepositoriesOptions, StatusesOptions, WaitLevel } from './api.ts'
 import { isPath } from './codec.ts'
 import { ClusterError, type Fault, messageOf } from './errors.ts'
 import { Agent } from './http-agent.ts'
 import type { Abortable } from './lifetime.ts'
-import type {
-  Cid,
-  Collected,
-  IpfsPath,
-  Overview,
-  PeerInfo,
-  Pin,
-  PinOptions,
-  PinProgress,
-  PinStatus,
-  PinType,
-  RepositorySize,
-  Status
-} from './types.ts'
+import type { Cid, IpfsPath, Overview, PeerInfo, Pin, PinOptions, PinProgress, PinStatus, PinType } from './types.ts'
 import {
   collectedFromJson,
   errorFromJson,
@@ -108,16 +95,7 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     return this.#document(`/pins/${cid}`, { query: queryOf({ local: local ? 'true' : undefined }), signal }, pinStatusFromJson)
   }
 
-  async *statuses({
-    filter,
-    cids,
-    local,
-    signal
-  }: {
-    filter?: readonly Status[] | undefined
-    cids?: readonly Cid[] | undefined
-    local?: boolean | undefined
-  } & Abortable = {}): AsyncIterable<PinStatus> {
+  async *statuses({ filter, cids, local, signal }: StatusesOptions = {}): AsyncIterable<PinStatus> {
     const common = { local: local ? 'true' : undefined }
     if (cids === undefined) {
       yield* this.#lines('/pins', { query: queryOf({ ...common, filter: filter?.join(',') }), signal }, pinStatusFromJson)
@@ -133,16 +111,12 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     return this.#lines(`/pins/${cid}/progress`, { query: queryOf({ until }), signal, cid }, progressFromJson)
   }
 
-  repositories({
-    which,
-    sizeOnly,
-    signal
-  }: { which?: Which | undefined; sizeOnly?: boolean | undefined } & Abortable = {}): AsyncIterable<RepositorySize> {
+  repositories({ which, sizeOnly, signal }: RepositoriesOptions = {}): ReturnType<ClusterApi['repositories']> {
     const query = queryOf({ which, 'size-only': sizeOnly ? 'true' : undefined })
     return this.#lines('/ipfs/repositories', { query, signal }, repositorySizeFromJson)
   }
 
-  collectGarbage({ which, signal }: { which?: Which | undefined } & Abortable = {}): AsyncIterable<Collected> {
+  collectGarbage({ which, signal }: CollectOptions = {}): ReturnType<ClusterApi['collectGarbage']> {
     return this.#lines('/ipfs/garbage', { method: 'POST', query: queryOf({ which }), signal }, collectedFromJson)
   }
 

@@ -10,6 +10,17 @@ export interface Door extends AsyncDisposable {
   readonly addresses: readonly string[]
 }
 
+/** Starts a door; where that fails, nothing is left open. */
+export async function opened<D extends Door & { start(): Promise<void> }>(door: D): Promise<D> {
+  try {
+    await door.start()
+    return door
+  } catch (error) {
+    await door[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
 /**
  * Listens on `multiaddr`, TCP or a Unix socket.
  *

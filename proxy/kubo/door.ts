@@ -11,7 +11,7 @@ import { logFailures, Tasks } from '../../src/lifetime.ts'
 import type { Log } from '../../src/log.ts'
 import { authorizationOf } from '../../src/secret.ts'
 import type { PeerId } from '../../src/types.ts'
-import { type Door, listen } from '../http/server.ts'
+import { type Door, listen, opened } from '../http/server.ts'
 import { Access, type AccessRule, accessDenied } from './access.ts'
 import { CommandAnswer, sendFailure, sendText } from './answer.ts'
 import { type Asked, KuboHelp, type WaitFor, waitLevels } from './asked.ts'
@@ -67,15 +67,8 @@ export interface KuboDoorParts {
 }
 
 /** @throws ClusterError `cannot_start` where it cannot listen; nothing is left open then */
-export async function openKuboDoor(parts: KuboDoorParts, settings: KuboDoorSettings): Promise<Door> {
-  const door = new KuboDoor(parts, settings)
-  try {
-    await door.start()
-    return door
-  } catch (error) {
-    await door[Symbol.asyncDispose]()
-    throw error
-  }
+export function openKuboDoor(parts: KuboDoorParts, settings: KuboDoorSettings): Promise<Door> {
+  return opened(new KuboDoor(parts, settings))
 }
 
 class KuboDoor implements Door {

@@ -9,7 +9,7 @@ import type { ClusterApi } from '../../src/api.ts'
 import { ClusterError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import { errorToJson } from '../../src/wire.ts'
-import { type Door, listen } from '../http/server.ts'
+import { type Door, listen, opened } from '../http/server.ts'
 import { basicAuth, challenge } from './auth.ts'
 import { allowOrigin, type CorsSettings } from './cors.ts'
 import { sendError, sendJson } from './reply.ts'
@@ -41,14 +41,7 @@ const bodyMaxBytes = 64 * 1024
 /** @throws ClusterError `cannot_start` where it cannot listen; nothing is left open then */
 export async function openRestDoor(parts: { api: ClusterApi; log: Log }, settings: RestSettings): Promise<Door> {
   const app = createApp(parts.api, settings)
-  const door = new RestDoor(app, parts.log, settings)
-  try {
-    await door.start()
-    return door
-  } catch (error) {
-    await door[Symbol.asyncDispose]()
-    throw error
-  }
+  return opened(new RestDoor(app, parts.log, settings))
 }
 
 class RestDoor implements Door {

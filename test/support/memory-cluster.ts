@@ -2,7 +2,7 @@
  * A cluster without a network: three peers that agree at once and whose Kubos pin as soon as they are asked, or when `release` lets them.
  * The smallest thing that keeps every promise of `ClusterApi`, for tests of what stands in front of it.
  */
-import type { ClusterApi, WaitLevel, Which } from '../../src/api.ts'
+import type { ClusterApi, CollectOptions, RepositoriesOptions, StatusesOptions, WaitLevel, Which } from '../../src/api.ts'
 import { isPath, parseTarget } from '../../src/codec.ts'
 import { ClusterError } from '../../src/errors.ts'
 import type { Abortable } from '../../src/lifetime.ts'
@@ -19,7 +19,6 @@ import type {
   PinProgress,
   PinStatus,
   PinType,
-  RepositorySize,
   Status
 } from '../../src/types.ts'
 
@@ -127,16 +126,7 @@ export class MemoryCluster implements ClusterApi {
     return this.#status(cid, { local })
   }
 
-  async *statuses({
-    filter,
-    cids,
-    local,
-    signal
-  }: {
-    filter?: readonly Status[] | undefined
-    cids?: readonly Cid[] | undefined
-    local?: boolean | undefined
-  } & Abortable = {}): AsyncIterable<PinStatus> {
+  async *statuses({ filter, cids, local, signal }: StatusesOptions = {}): AsyncIterable<PinStatus> {
     this.#enter(signal)
     if (cids) return yield* this.#stream(cids.map(cid => this.#status(cid, { local })))
     const all = [...this.pins.keys()].map(cid => this.#status(cid, { local, filter }))
@@ -162,21 +152,17 @@ export class MemoryCluster implements ClusterApi {
     }
   }
 
-  async *repositories({
-    which,
-    sizeOnly,
-    signal
-  }: { which?: Which | undefined; sizeOnly?: boolean | undefined } & Abortable = {}): AsyncIterable<RepositorySize> {
+  async *repositories({ which, sizeOnly, signal }: RepositoriesOptions = {}): ReturnType<ClusterApi['repositories']> {
     this.#enter(signal)
     yield* this.#stream(
-      this.#which(which).map((peer): RepositorySize => {
+      this.#which(which).map(peer => {
         if (peer === memoryPeers[2]) return { peer, repoBytes: 0n, maxBytes: 0n, objects: 0n, error: 'connection refused' }
         return { peer, repoBytes: 1_000n, maxBytes: 2n ** 64n - 1n, objects: sizeOnly ? 0n : 10n, error: '' }
       })
     )
   }
 
-  async *collectGarbage({ which, signal }: { which?: Which | undefined } & Abortable = {}): AsyncIterable<Collected> {
+  async *collectGarbage({ which, signal }: CollectOptions = {}): ReturnType<ClusterApi['collectGarbage']> {
     this.#enter(signal)
     const item = (peer: PeerId): Collected =>
       peer === memoryPeers[2] ? { peer, cid: null, error: 'connection refused' } : { peer, cid: ipnsTarget, error: '' }
