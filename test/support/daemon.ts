@@ -30,8 +30,11 @@ export class TestDaemon implements AsyncDisposable {
     this.port = Number(/\/tcp\/(\d+)/.exec(kubo)?.[1])
   }
 
-  /** @param kubo multiaddress of Kubo's API */
-  static async start(kubo: string, changes: ConfigChanges = {}): Promise<TestDaemon> {
+  /**
+   * @param kubo multiaddress of Kubo's API
+   * @param variables of its environment
+   */
+  static async start(kubo: string, changes: ConfigChanges = {}, variables: Readonly<Record<string, string>> = {}): Promise<TestDaemon> {
     const folder = await mkdtemp(join(tmpdir(), 'flotilla-peer-'))
     const anyPort = [parseMultiaddr('/ip4/127.0.0.1/tcp/0')]
     const address = parseMultiaddr(kubo)
@@ -49,7 +52,7 @@ export class TestDaemon implements AsyncDisposable {
       { force: false, variables: {} }
     )
     const child = spawn(process.execPath, [program, 'daemon'], {
-      env: { ...process.env, FLOTILLA_PATH: folder },
+      env: { ...process.env, ...variables, FLOTILLA_PATH: folder },
       stdio: ['ignore', 'pipe', 'pipe']
     })
     let output = ''

@@ -1,6 +1,13 @@
 /** Every setting of the Kubo door, from the file to what a client sees. */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { createServer } from 'node:tls'
+import { promisify } from 'node:util'
 import { parseMultiaddr } from '../../../src/codec.ts'
 import { Secret } from '../../../src/secret.ts'
 import { TestDaemon } from '../../support/daemon.ts'
@@ -87,4 +94,41 @@ test('how long a pin waits, and whether it is still tried when nobody waits any 
   assert.deepEqual([late.status, JSON.parse(late.text).Message], [500, 'pin: context deadline exceeded'])
   const { Keys } = JSON.parse((await call(door, 'pin/ls?type=recursive')).text)
   assert.deepEqual(Object.keys(Keys).toSorted(), [other, nowhere].toSorted())
+})
+
+test('a Kubo behind https is reached by calls that pass, calls that pin, and uploads', { timeout: 60_000 }, async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'flotilla-tls-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const files = { key: join(folder, 'key.pem'), certificate: join(folder, 'certificate.pem') }
+  const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+  await promisify(execFile)('openssl', [...request, '-keyout', files.key, '-out', files.certificate])
+  await using kubo = await TestKubo.start()
+  const proxy = createServer({ key: await readFile(files.key), cert: await readFile(files.certificate) }, client => {
+    const upstream = connect(kubo.rpc, '127.0.0.1')
+    client.pipe(upstream).pipe(client)
+    for (const socket of [client, upstream])
+      socket.on('error', () => {}).on('close', () => (socket === client ? upstream : client).destroy())
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  t.after(() => proxy.close())
+  const { port } = proxy.address() as { port: number }
+  const anyPort = [parseMultiaddr('/ip4/127.0.0.1/tcp/0')]
+  const node = parseMultiaddr(`/dns4/localhost/tcp/${port}`)
+  await using daemon = await TestDaemon.start(
+    kubo.address,
+    {
+      api: {
+        restapi: { httpListenMultiaddress: anyPort },
+        ipfsproxy: { listenMultiaddress: anyPort, nodeMultiaddress: node, nodeHttps: true }
+      }
+    },
+    { NODE_EXTRA_CA_CERTS: files.certificate }
+  )
+  const door = { url: `http://127.0.0.1:${daemon.port}` }
+  assert.match((await call(door, 'version')).text, /"Version":/)
+  const form = new FormData()
+  form.append('file', new Blob(['over TLS']), 'a')
+  const { Hash } = JSON.parse((await call(door, 'add', { body: form })).text) as { Hash: string }
+  assert.deepEqual(JSON.parse((await call(door, `pin/add?arg=${Hash}`)).text), { Pins: [Hash] })
+  assert.equal((await call(door, `cat?arg=${Hash}`)).text, 'over TLS')
 })
