@@ -1,6 +1,6 @@
 /** One peer of the cluster: builds its parts, wires them, and hands each call to the verb that answers it. No logic of its own. */
 import { randomBytes, randomInt } from 'node:crypto'
-import type { ClusterApi } from '../src/api.ts'
+import type { ClusterApi, ReadOptions } from '../src/api.ts'
 import type { Clock } from '../src/clock.ts'
 import { ClusterError, isFault } from '../src/errors.ts'
 import { logFailures, Tasks } from '../src/lifetime.ts'
@@ -148,6 +148,10 @@ export async function startPeer(
     if (!consensus.status().isReady)
       throw new ClusterError({ code: 'not_ready' }, 'this peer is joining and has no state yet: ask another peer, or ask again shortly')
   }
+  const requireFresh = async ({ consistency, signal }: ReadOptions = {}) => {
+    requireState()
+    if (consistency === 'linearizable') await consensus.readBarrier({ signal })
+  }
   const pins = new Pins({ consensus, pinset, clock, resolve: (path, options) => kubo.resolve(path, options), candidates }, settings.pins)
   const copies = new Copies({ rpc: network, pinset, tracker, clock })
   const knownPeers = (): KnownPeer[] =>
@@ -205,21 +209,27 @@ export async function startPeer(
     peers: options => peers.all(options),
     pin: (target, options) => pins.pin(target, options),
     unpin: (target, options) => pins.unpin(target, options),
-    async allocation(cid) {
-      requireState()
+    async allocation(cid, options) {
+      await requireFresh(options)
       const pin = await pinset.get(cid)
       if (pin === undefined) throw new ClusterError({ code: 'not_pinned', cid }, 'pin is not part of the pinset')
       return pin
     },
-    async *allocations({ types, signal } = {}) {
-      requireState()
+    async *allocations({ types, consistency, signal } = {}) {
+      await requireFresh({ consistency, signal })
       for await (const pin of pinset.list()) {
         signal?.throwIfAborted()
         if (types === undefined || types.includes(pin.type)) yield pin
       }
     },
-    status: (cid, options) => statuses.one(cid, options),
-    statuses: options => statuses.many(options),
+    async status(cid, options) {
+      await requireFresh(options)
+      return statuses.one(cid, options)
+    },
+    async *statuses(options) {
+      await requireFresh(options)
+      yield* statuses.many(options)
+    },
     follow: (cid, options) => statuses.follow(cid, options),
     repositories: options => repositories.sizes(options),
     collectGarbage: options => repositories.collect(options),

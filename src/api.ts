@@ -24,7 +24,18 @@ export type WaitLevel = 'min' | 'all'
 /** Which peers are asked: every member, this one, or all but this one. */
 export type Which = 'all' | 'local' | 'others'
 
-export interface StatusesOptions extends Abortable {
+/**
+ * `local`: what the peer that answers has applied, which is everything that was acknowledged through it. `linearizable`: everything that was
+ * acknowledged anywhere before the call; it costs one question to the leader, and needs one.
+ */
+export type Consistency = 'local' | 'linearizable'
+
+export interface ReadOptions extends Abortable {
+  /** Default: `local`. With `linearizable` a read can fail with ClusterError `no_leader`, `timeout`, `overloaded`. */
+  readonly consistency?: Consistency | undefined
+}
+
+export interface StatusesOptions extends ReadOptions {
   /** Keeps peers with one of these statuses. */
   readonly filter?: readonly Status[] | undefined
   /** Names CIDs instead, and then `filter` is ignored. */
@@ -68,13 +79,13 @@ export interface ClusterApi {
   unpin(target: Cid | IpfsPath, options?: { version?: number | undefined } & Abortable): Promise<Pin>
 
   /** The agreed pin. @throws ClusterError `not_pinned`, `not_ready` */
-  allocation(cid: Cid, options?: Abortable): Promise<Pin>
+  allocation(cid: Cid, options?: ReadOptions): Promise<Pin>
 
   /** The agreed pins in key order, from one consistent cut, in flat memory. @throws ClusterError `not_ready` before the first item */
-  allocations(options?: { types?: readonly PinType[] | undefined } & Abortable): AsyncIterable<Pin>
+  allocations(options?: { types?: readonly PinType[] | undefined } & ReadOptions): AsyncIterable<Pin>
 
   /** What each peer says of `cid`; of an unknown CID every peer says `unpinned`. `local` asks only this peer. */
-  status(cid: Cid, options?: { local?: boolean | undefined } & Abortable): Promise<PinStatus>
+  status(cid: Cid, options?: { local?: boolean | undefined } & ReadOptions): Promise<PinStatus>
 
   /** As {@link status} for many. */
   statuses(options?: StatusesOptions): AsyncIterable<PinStatus>

@@ -4,7 +4,7 @@
  */
 import type { Dispatcher } from 'undici'
 import { socketAddressOf, urlOf } from './address.ts'
-import type { ClusterApi, CollectOptions, RepositoriesOptions, StatusesOptions, WaitLevel } from './api.ts'
+import type { ClusterApi, CollectOptions, ReadOptions, RepositoriesOptions, StatusesOptions, WaitLevel } from './api.ts'
 import { isPath } from './codec.ts'
 import { ClusterError, type Fault, messageOf } from './errors.ts'
 import { Agent } from './http-agent.ts'
@@ -83,20 +83,20 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     return this.#document(`/pins${pathOf(target)}`, { method: 'DELETE', query, signal, ...cid }, pinFromJson)
   }
 
-  async allocation(cid: Cid, { signal }: Abortable = {}): Promise<Pin> {
-    return this.#document(`/allocations/${cid}`, { signal, cid }, pinFromJson)
+  async allocation(cid: Cid, { consistency, signal }: ReadOptions = {}): Promise<Pin> {
+    return this.#document(`/allocations/${cid}`, { query: queryOf({ consistency }), signal, cid }, pinFromJson)
   }
 
-  allocations({ types, signal }: { types?: readonly PinType[] | undefined } & Abortable = {}): AsyncIterable<Pin> {
-    return this.#lines('/allocations', { query: queryOf({ filter: types?.join(',') }), signal }, pinFromJson)
+  allocations({ types, consistency, signal }: { types?: readonly PinType[] | undefined } & ReadOptions = {}): AsyncIterable<Pin> {
+    return this.#lines('/allocations', { query: queryOf({ filter: types?.join(','), consistency }), signal }, pinFromJson)
   }
 
-  async status(cid: Cid, { local, signal }: { local?: boolean | undefined } & Abortable = {}): Promise<PinStatus> {
-    return this.#document(`/pins/${cid}`, { query: queryOf({ local: local ? 'true' : undefined }), signal }, pinStatusFromJson)
+  async status(cid: Cid, { local, consistency, signal }: { local?: boolean | undefined } & ReadOptions = {}): Promise<PinStatus> {
+    return this.#document(`/pins/${cid}`, { query: queryOf({ local: local ? 'true' : undefined, consistency }), signal }, pinStatusFromJson)
   }
 
-  async *statuses({ filter, cids, local, signal }: StatusesOptions = {}): AsyncIterable<PinStatus> {
-    const common = { local: local ? 'true' : undefined }
+  async *statuses({ filter, cids, local, consistency, signal }: StatusesOptions = {}): AsyncIterable<PinStatus> {
+    const common = { local: local ? 'true' : undefined, consistency }
     if (cids === undefined) {
       yield* this.#lines('/pins', { query: queryOf({ ...common, filter: filter?.join(',') }), signal }, pinStatusFromJson)
       return

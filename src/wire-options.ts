@@ -2,6 +2,7 @@
  * Pin options and filters as a query string, both ways, as ipfs-cluster's clients write them. What a client leaves empty or zero is not
  * asked for and takes the configuration's default. The first of repeated keys counts. Every refusal is one sentence that names the key.
  */
+import type { Consistency } from './api.ts'
 import { parseCid, parseDuration, parseMultiaddr, tryPeerId } from './codec.ts'
 import { ClusterError, messageOf } from './errors.ts'
 import type { Cid, PeerId, PinOptions, PinType, Status } from './types.ts'
@@ -102,6 +103,14 @@ export function readCids(query: Query): readonly Cid[] | undefined {
 /** True only for the exact text `true`. */
 export function readLocal(query: Query): boolean {
   return first(query, 'local') === 'true'
+}
+
+/** @param header `X-Flotilla-Consistency`, where the query says nothing @throws ClusterError `invalid` */
+export function readConsistency(query: Query, header: string | readonly string[] | undefined): Consistency {
+  const asked = first(query, 'consistency') || first({ header }, 'header')
+  if (asked === '' || asked === 'local') return 'local'
+  if (asked !== 'linearizable') throw invalid('consistency invalid: expected local or linearizable')
+  return asked
 }
 
 /** The value of `key`, of repeated ones the first; empty where it is absent. */

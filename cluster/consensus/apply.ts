@@ -75,7 +75,7 @@ export class Applier {
   }
 
   async #apply(fresh: readonly Fresh[]): Promise<{ applied: Applied; outcomes: { stamp: Stamp; outcome: Outcome }[] }> {
-    // An empty operation changes nothing: it only has to be applied, which is what a read barrier waits for.
+    // An empty operation changes nothing: it is in logs of peers whose read barriers were entries.
     const real = fresh.filter(({ operation }) => operation.data.length > 0).map(({ operation }) => operation)
     const applied = real.length === 0 ? nothingApplied : await this.#parts.machine.apply(real)
     let next = 0

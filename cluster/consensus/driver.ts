@@ -9,18 +9,21 @@ import type { Log } from '../../src/log.ts'
 import type { PeerId } from '../../src/types.ts'
 import type { Rpc } from '../net/rpc.ts'
 import type { Placed } from '../raft/membership.ts'
-import { Raft } from '../raft/raft.ts'
-import type { Configuration, Fetch, Message, NodeId, RaftRole, RaftSettings, RaftStatus, Refusal, Restored } from '../raft/types.ts'
+import type { Raft } from '../raft/raft.ts'
+import type { Configuration, Fetch, Message, NodeId, RaftRole, RaftStatus, Refusal } from '../raft/types.ts'
 import type { Store, WriteOp } from '../state/store.ts'
 import { Applier, type Step } from './apply.ts'
 import { Commits } from './commits.ts'
 import type { ClusterMember, ConsensusStatus, Proposed, StateMachine } from './consensus.ts'
+import { type CreateCore, coreOf, type Pace } from './core.ts'
 import { type Acceptance, Delivery } from './delivery.ts'
 import { handOver } from './hand-over.ts'
 import { hurry } from './hurry.ts'
 import { LaterWrites } from './later-writes.ts'
 import { fromConfiguration } from './members.ts'
 import { type ProposalLimits, Proposals } from './proposals.ts'
+import { noLeader, reachOf } from './reach.ts'
+import { Reads } from './reads.ts'
 import { ServedMembers } from './served-members.ts'
 import { Sessions } from './sessions.ts'
 import { statusOf } from './status.ts'
@@ -40,25 +43,13 @@ export interface DriverParts {
   readonly origin: string
   /** The peer cannot go on: the store failed, or an invariant broke. Called once. */
   readonly onFatal: (error: unknown) => void
-  /** Another core than the usual one: for a simulation, which looks into it. */
-  readonly createCore?: ((settings: RaftSettings, restored: Restored) => Raft) | undefined
+  readonly createCore?: CreateCore | undefined
 }
 
-export interface DriverSettings {
-  readonly tickMs: number
-  /** A follower looks for votes after this time without its leader, plus a random share of as much again. At least three heartbeats. */
-  readonly electionMs: number
-  readonly heartbeatMs: number
+export interface DriverSettings extends Pace {
   readonly proposals: ProposalLimits
 }
 
-const limits: Omit<RaftSettings, 'id' | 'electionTicks' | 'heartbeatTicks' | 'random'> = {
-  appendBytesMax: 512 << 10,
-  inflightMax: 64,
-  inflightBytesMax: 8 << 20,
-  uncommittedBytesMax: 32 << 20,
-  cacheBytesMax: 2 << 20
-}
 /** Entries looked at for one append that is read from disk. */
 const fetchedMax = 4_096
 
@@ -67,6 +58,7 @@ export class Driver implements AsyncDisposable {
   readonly #settings: DriverSettings
   readonly #proposals: Proposals
   readonly #delivery: Delivery
+  readonly #reads: Reads
   readonly #transport: RaftTransport
   readonly #sessions = new Sessions()
   readonly #subscriptions = new DisposableStack()
@@ -102,18 +94,25 @@ export class Driver implements AsyncDisposable {
       accept: (proposals, from) => this.#accept(proposals, from),
       wake: () => this.#wake()
     })
+    this.#reads = new Reads(
+      {
+        ...parts,
+        leader: () => this.#core.leader,
+        ask: id => (this.#end ? 'not_leader' : this.#command(core => core.read(id))),
+        applied: () => this.#applied,
+        noLeader: () => this.#noLeader()
+      },
+      settings.proposals
+    )
   }
 
   /** @param onStatus called when anything in the status but the indexes changed */
   async start(onStatus: () => void): Promise<void> {
-    const { storage, store, rpc, machine, clock, random } = this.#parts
-    const { tickMs, electionMs, heartbeatMs } = this.#settings
+    const { storage, store, rpc, machine, clock } = this.#parts
     const restored = await storage.load()
     await this.#sessions.load(store)
     const present = await storage.present()
-    const electionTicks = Math.ceil(electionMs / tickMs)
-    const settings: RaftSettings = { id: rpc.self, electionTicks, heartbeatTicks: Math.ceil(heartbeatMs / tickMs), random, ...limits }
-    const raft = this.#parts.createCore?.(settings, restored) ?? new Raft(settings, restored)
+    const raft = coreOf(rpc.self, restored, this.#settings, this.#parts)
     this.#applied = restored.applied
     this.#applier = new Applier({ machine, sessions: this.#sessions, storage, raft })
     this.#raft = raft
@@ -122,8 +121,9 @@ export class Driver implements AsyncDisposable {
     this.#followMembers()
     this.#transport.receive(message => this.#receive(message))
     this.#delivery.serve()
+    this.#reads.serve()
     this.#subscriptions.use(rpc.onConnection((peer, isUp) => this.#connection(peer, isUp)))
-    this.#subscriptions.use(clock.every(tickMs, () => this.#tick()))
+    this.#subscriptions.use(clock.every(this.#settings.tickMs, () => this.#tick()))
     // A cluster of one need not wait for anybody.
     if (this.#members.filter(({ isVoter }) => isVoter).length === 1) raft.campaign()
     this.#wake()
@@ -137,25 +137,25 @@ export class Driver implements AsyncDisposable {
     return answer
   }
 
+  /** This peer has applied everything that was committed anywhere before the call. */
+  readBarrier(options: Abortable): Promise<void> {
+    return this.#reads.barrier(options)
+  }
+
   /** Appends a configuration on this leader, and returns once it is committed, or why that is not going to be. */
   async change(next: Configuration, { signal }: Abortable): Promise<Refusal | null> {
     if (this.#end) return 'not_leader'
     const raft = this.#core
-    const outcome = this.#guard(() => raft.proposeConfiguration(next))
+    const outcome = this.#command(core => core.proposeConfiguration(next))
     if ('refused' in outcome) return outcome.refused
     const { index, term } = outcome
-    this.#wake()
     await this.#commits.wait(index, { signal })
     return raft.termAt(index) === term ? null : 'not_leader'
   }
 
   /** Gives leadership to another voter. @returns whether this peer leads no more, and knows who does */
   handOver(signal: AbortSignal): Promise<boolean> {
-    const transfer = (to: NodeId) => {
-      const refused = this.#guard(() => this.#core.transfer(to))
-      this.#wake()
-      return refused
-    }
+    const transfer = (to: NodeId) => this.#command(core => core.transfer(to))
     const either = AbortSignal.any([signal, this.#stopping.signal])
     return handOver({ ...this.#parts, core: () => this.#core.status(), transfer }, { signal: either })
   }
@@ -204,6 +204,7 @@ export class Driver implements AsyncDisposable {
     if (raft.leader !== null && raft.transferTo === null) this.#delivery.deliver(raft.leader as PeerId)
     if (this.#round === undefined && (raft.hasReady() || this.#applied < raft.commit)) this.#round = this.#runRound()
     else this.#send(raft.outgoing())
+    this.#reads.released(raft.released())
   }
 
   /** Never rejects. */
@@ -249,6 +250,7 @@ export class Driver implements AsyncDisposable {
   #finish({ index, outcomes, committed }: Step): void {
     this.#applied = index
     this.#core.applied(index)
+    this.#reads.applied(index)
     committed()
     for (const { stamp, outcome } of outcomes) this.#proposals.answer(stamp, outcome)
   }
@@ -299,19 +301,14 @@ export class Driver implements AsyncDisposable {
     this.#reign = { term, leader, role }
     if (known?.term !== term || known.leader !== leader) {
       this.#delivery.newReign()
+      this.#reads.newReign()
       this.#transport.newReign()
     }
     this.#onStatus()
   }
 
   #noLeader(): ClusterError {
-    const { rpc } = this.#parts
-    const voters = this.#members.filter(({ isVoter }) => isVoter)
-    const missing = voters.filter(({ id }) => id !== rpc.self && !rpc.isConnected(id)).map(({ name, id }) => name || id)
-    const reached = voters.length - missing.length
-    const names = missing.length === 0 ? '' : `, not reached: ${missing.join(', ')}`
-    const message = `no leader: ${reached} of ${voters.length} voters are reached${names}`
-    return new ClusterError({ code: 'no_leader', voters: voters.length, reached }, message)
+    return noLeader(reachOf(this.#members, this.#parts.rpc))
   }
 
   // ---- members and connections ----
@@ -357,6 +354,12 @@ export class Driver implements AsyncDisposable {
     return this.#raft
   }
 
+  #command<T>(verb: (core: Raft) => T): T {
+    const outcome = this.#guard(() => verb(this.#core))
+    this.#wake()
+    return outcome
+  }
+
   /** Where the core throws, an invariant is broken: it is not asked again. */
   #guard<T>(work: () => T): T {
     try {
@@ -388,6 +391,7 @@ export class Driver implements AsyncDisposable {
     this.#stopping.abort(end)
     this.#subscriptions.dispose()
     this.#delivery.newReign()
+    this.#reads.stop(end)
     this.#proposals.rejectAll(end)
     this.#commits.rejectAll(end)
   }

@@ -113,14 +113,8 @@ export class RaftConsensus implements Consensus {
     return this.#driver.propose(data, options)
   }
 
-  async readBarrier(options: Abortable = {}): Promise<void> {
-    try {
-      // An empty operation through the log: correct without further proof, at the price of a write.
-      await this.#driver.propose(new Uint8Array(), options)
-    } catch (error) {
-      if (!isFault(error, 'outcome_unknown')) throw error
-      throw new ClusterError({ code: 'timeout' }, 'nobody confirmed in time that this peer is up to date', { cause: error })
-    }
+  readBarrier(options: Abortable = {}): Promise<void> {
+    return this.#driver.readBarrier(options)
   }
 
   async addMember(member: Newcomer, options: Abortable = {}): Promise<void> {

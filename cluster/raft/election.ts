@@ -165,4 +165,5 @@ function enterTerm(node: Node, term: number): void {
   node.uncommitted = []
   node.uncommittedBytes = 0
   node.transfer = null
+  node.reads = []
 }

@@ -2,7 +2,7 @@
 import type { RaftLog } from './log.ts'
 import type { Membership } from './membership.ts'
 import type { Progress } from './progress.ts'
-import type { Fetch, Message, NodeId, RaftRole, RaftSettings } from './types.ts'
+import type { Fetch, Message, NodeId, RaftRole, RaftSettings, ReadState } from './types.ts'
 
 /** Leadership on its way to another node. It ends with the role or the term. */
 export interface Transfer {
@@ -37,10 +37,16 @@ export interface Node {
   uncommittedBytes: number
   /** On a leader: to whom it hands over. */
   transfer: Transfer | null
+  /** On a leader: reads that no majority has confirmed yet, oldest first, each with the round of heartbeats that it needs. */
+  reads: { readonly id: number; readonly round: number }[]
+  /** Of heartbeats, the last one that began. Never used twice. */
+  round: number
   /** Messages that may leave at once, and those that wait for the write. */
   outbox: Message[]
   afterPersist: Message[]
   fetches: Fetch[]
+  /** Reads that are confirmed. */
+  released: ReadState[]
 }
 
 type WithoutEnvelope<M> = M extends Message ? Omit<M, 'from'> : never

@@ -16,6 +16,8 @@ export class Progress {
   isActive: boolean
   /** Highest commit index it was told of. */
   sentCommit = 0
+  /** Last round of heartbeats that it answered. */
+  round = 0
   /** A probe is unanswered. */
   isWaiting = false
   /** Entries are being read from disk for it. */

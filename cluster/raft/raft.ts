@@ -9,6 +9,7 @@ import { RaftLog } from './log.ts'
 import { Membership, overlaps, type Placed, sorted } from './membership.ts'
 import { drawElectionTimeout, type Node, send } from './node.ts'
 import { voters } from './quorum.ts'
+import { askRead, beginRound, hasCommittedInTerm, sendHeartbeats } from './reads.ts'
 import {
   advanceCommit,
   appendOwn,
@@ -18,7 +19,6 @@ import {
   heardHeartbeat,
   heardHeartbeatReply,
   replicate,
-  sendHeartbeats,
   supply
 } from './replication.ts'
 import { sizeOf } from './tail.ts'
@@ -33,6 +33,7 @@ import type {
   RaftRole,
   RaftSettings,
   RaftStatus,
+  ReadState,
   Ready,
   Refusal,
   Restored
@@ -72,9 +73,12 @@ export class Raft implements RaftCore {
       uncommitted: [],
       uncommittedBytes: 0,
       transfer: null,
+      reads: [],
+      round: 0,
       outbox: [],
       afterPersist: [],
-      fetches: []
+      fetches: [],
+      released: []
     }
   }
 
@@ -172,7 +176,7 @@ export class Raft implements RaftCore {
       if (node.transfer !== null) return { refused: 'transferring' }
       if (voters(next).length === 0) return { refused: 'no_voters' }
       if (node.membership.index > node.commit) return { refused: 'change_pending' }
-      if (!this.#hasCommittedInTerm()) return { refused: 'no_commit_in_term' }
+      if (!hasCommittedInTerm(this.#node)) return { refused: 'no_commit_in_term' }
       assert(overlaps(node.membership.current, next), 'one vote changes at a time')
       const entry: Entry = { index: node.log.lastIndex + 1, term: node.term, type: 'configuration', configuration: sorted(next) }
       appendOwn(node, entry)
@@ -188,20 +192,28 @@ export class Raft implements RaftCore {
     return this.#exclusively(() => startTransfer(this.#node, to))
   }
 
+  read(id: number): Refusal | null {
+    return this.#exclusively(() => askRead(this.#node, id))
+  }
+
+  released(): readonly ReadState[] {
+    return this.#node.released.splice(0)
+  }
+
   forgetLeader(): void {
     if (this.#node.role === 'follower') this.#node.leader = null
   }
 
   outgoing(): readonly Message[] {
     return this.#exclusively(() => {
-      if (this.#node.role === 'leader') replicate(this.#node)
+      this.#sendDue()
       return this.#node.outbox.splice(0)
     })
   }
 
   hasReady(): boolean {
     const node = this.#node
-    if (node.role === 'leader') replicate(node)
+    this.#sendDue()
     return (
       node.outbox.length > 0 ||
       node.afterPersist.length > 0 ||
@@ -217,7 +229,7 @@ export class Raft implements RaftCore {
     return this.#exclusively(() => {
       assert(!this.#isWriting, 'one write is outstanding, ever')
       const node = this.#node
-      if (node.role === 'leader') replicate(node)
+      this.#sendDue()
       this.#isWriting = true
       const entries = node.log.handOut()
       const isNewVote = node.term !== this.#saved.term || node.vote !== this.#saved.vote
@@ -232,8 +244,7 @@ export class Raft implements RaftCore {
         messages: node.outbox.splice(0),
         afterPersist: node.afterPersist.splice(0),
         commit: node.commit,
-        fetches: node.fetches.splice(0),
-        reads: []
+        fetches: node.fetches.splice(0)
       }
     })
   }
@@ -311,7 +322,7 @@ export class Raft implements RaftCore {
       lastIndex: node.log.lastIndex,
       configuration: node.membership.current,
       configurationIndex: node.membership.index,
-      hasCommittedInTerm: this.#hasCommittedInTerm(),
+      hasCommittedInTerm: hasCommittedInTerm(this.#node),
       transferTo: this.transferTo,
       followers: [...node.followers.values()].map(({ id, match, next, state, isActive }) => ({
         id,
@@ -324,8 +335,11 @@ export class Raft implements RaftCore {
     }
   }
 
-  #hasCommittedInTerm(): boolean {
-    return this.#node.log.termAt(this.#node.commit) === this.#node.term
+  /** Messages that wait for each other's company. */
+  #sendDue(): void {
+    if (this.#node.role !== 'leader') return
+    beginRound(this.#node)
+    replicate(this.#node)
   }
 
   /** No call is made from within another: a callback that proposes while the core is at work would see it half done. */

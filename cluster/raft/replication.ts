@@ -4,6 +4,7 @@ import { becomeFollower, syncFollowers } from './election.ts'
 import { type Node, send, sendAfterPersist } from './node.ts'
 import type { Progress } from './progress.ts'
 import { agreedIndex } from './quorum.ts'
+import { confirmReads } from './reads.ts'
 import { sizeOf } from './tail.ts'
 import { continueTransfer } from './transfer.ts'
 import type { Entry, Message } from './types.ts'
@@ -79,17 +80,12 @@ export function supply(node: Node, to: string, entries: readonly Entry[]): void 
   if (valid[0]?.index === follower.next && !follower.isPaused(node.settings)) sendEntries(node, follower, valid)
 }
 
-export function sendHeartbeats(node: Node): void {
-  for (const follower of node.followers.values()) {
-    // Never beyond what this follower has: its log may end in entries that were never agreed.
-    send(node, { type: 'heartbeat', to: follower.id, term: node.term, commit: Math.min(follower.match, node.commit), token: 0 })
-  }
-}
-
-export function heardHeartbeatReply(node: Node, { from }: Of<'heartbeat_reply'>): void {
+export function heardHeartbeatReply(node: Node, { from, token }: Of<'heartbeat_reply'>): void {
   const follower = node.followers.get(from)
   if (follower === undefined) return
   follower.resume()
+  follower.round = Math.max(follower.round, token)
+  confirmReads(node)
   // Something is unanswered: it, or its answer, may be lost, and with no new proposals nobody would notice. An empty append behind what was
   // sent finds out, whether the window is full or not: it is acknowledged, which opens the window, or refused, which starts a probe.
   if (follower.state === 'replicate' && follower.next > follower.match + 1) sendEntries(node, follower, [])
@@ -118,6 +114,7 @@ export function advanceCommit(node: Node): void {
   node.commit = agreed
   while (node.uncommitted[0] !== undefined && node.uncommitted[0].index <= agreed)
     node.uncommittedBytes -= node.uncommitted.shift()?.bytes ?? 0
+  confirmReads(node)
   const isLeaving = membership.index <= agreed && !membership.isVoter(settings.id)
   membership.commit(agreed)
   if (isLeaving) {

@@ -127,8 +127,6 @@ export interface Ready {
   readonly commit: number
   /** Reads from disk that replication waits for; answer with `Raft.supply`. */
   readonly fetches: readonly Fetch[]
-  /** Reads that may be answered once the entry `index` is applied. */
-  readonly reads: readonly ReadState[]
 }
 
 export interface Fetch {
@@ -138,6 +136,7 @@ export interface Fetch {
   readonly bytesMax: number
 }
 
+/** A read that may be answered once the entry `index` is applied. */
 export interface ReadState {
   readonly id: number
   readonly index: number
@@ -189,6 +188,10 @@ export interface RaftCore {
   campaign(): void
   /** Hands leadership over to `to`, within an election timeout or not at all; meanwhile nothing is taken. `null`: it is tried. */
   transfer(to: NodeId): Refusal | null
+  /** Asks up to which entry a read of now has to see; answered by `released`, or never if this node stops leading. `null`: it is asked. */
+  read(id: number): Refusal | null
+  /** Reads that were confirmed since the last call. */
+  released(): readonly ReadState[]
   /** The connection to the leader broke: stop believing in it, so that others' pre-votes are answered. Hearing it again undoes this. */
   forgetLeader(): void
   /** Messages that need no write, also while one is outstanding. */

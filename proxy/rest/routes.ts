@@ -1,7 +1,7 @@
 /** The routes of the REST API: each reads its options, makes one call and shapes the answer. They hold no policy. */
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import type { ClusterApi, WaitLevel, Which } from '../../src/api.ts'
+import type { ClusterApi, Consistency, WaitLevel, Which } from '../../src/api.ts'
 import { parseCid, parseTarget } from '../../src/codec.ts'
 import { ClusterError } from '../../src/errors.ts'
 import {
@@ -14,13 +14,24 @@ import {
   repositorySizeToJson,
   versionToJson
 } from '../../src/wire.ts'
-import { first, type Query, readCids, readLocal, readPinOptions, readStatusFilter, readTypeFilter } from '../../src/wire-options.ts'
+import {
+  first,
+  type Query,
+  readCids,
+  readConsistency,
+  readLocal,
+  readPinOptions,
+  readStatusFilter,
+  readTypeFilter
+} from '../../src/wire-options.ts'
 import { sendEmpty, sendJson, sendLines } from './reply.ts'
 
 type Route = { Params: Readonly<Record<string, string>>; Querystring: Query }
 interface Call {
   readonly params: Readonly<Record<string, string>>
   readonly query: Query
+  /** How fresh a read has to be. */
+  readonly consistency: Consistency
   /** Aborts when the client leaves before it has its whole answer. */
   readonly signal: AbortSignal
 }
@@ -43,10 +54,12 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
     GET: ({ signal }, reply) => sendLines(reply, api.peers({ signal }), peerInfoToJson)
   })
   at('/allocations', {
-    GET: ({ query, signal }, reply) => sendLines(reply, api.allocations({ types: readTypeFilter(query), signal }), pinToJson)
+    GET: ({ query, consistency, signal }, reply) =>
+      sendLines(reply, api.allocations({ types: readTypeFilter(query), consistency, signal }), pinToJson)
   })
   at('/allocations/:cid', {
-    GET: async ({ params, signal }, reply) => sendJson(reply, 200, pinToJson(await api.allocation(parseCid(params.cid ?? ''), { signal })))
+    GET: async ({ params, consistency, signal }, reply) =>
+      sendJson(reply, 200, pinToJson(await api.allocation(parseCid(params.cid ?? ''), { consistency, signal })))
   })
   at('/health', {
     GET: (_call, reply) => sendEmpty(reply)
@@ -66,10 +79,10 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
   })
 
   at('/pins', {
-    GET: ({ query, signal }, reply) => {
+    GET: ({ query, consistency, signal }, reply) => {
       const cids = readCids(query)
       const filter = cids === undefined ? readStatusFilter(query) : undefined
-      return sendLines(reply, api.statuses({ cids, filter, local: readLocal(query), signal }), pinStatusToJson)
+      return sendLines(reply, api.statuses({ cids, filter, local: readLocal(query), consistency, signal }), pinStatusToJson)
     }
   })
   const pin = async (target: string, { query, signal }: Call, reply: FastifyReply) => {
@@ -80,8 +93,8 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
     sendJson(reply, 200, pinToJson(await api.unpin(parseTarget(target), { version: version(query), signal })))
   }
   at('/pins/:cid', {
-    GET: async ({ params, query, signal }, reply) => {
-      const status = await api.status(parseCid(params.cid ?? ''), { local: readLocal(query), signal })
+    GET: async ({ params, query, consistency, signal }, reply) => {
+      const status = await api.status(parseCid(params.cid ?? ''), { local: readLocal(query), consistency, signal })
       sendJson(reply, 200, pinStatusToJson(status))
     },
     POST: (call, reply) => pin(parseCid(call.params.cid ?? ''), call, reply),
@@ -106,8 +119,9 @@ function addPath(app: FastifyInstance, url: string, handlers: Partial<Record<Met
     app.route<Route>({
       method,
       url,
-      async handler({ params, query }, reply) {
-        await handler({ params, query, signal: goneSignal(reply.raw) }, reply)
+      async handler({ params, query, headers }, reply) {
+        const consistency = method === 'GET' ? readConsistency(query, headers['x-flotilla-consistency']) : 'local'
+        await handler({ params, query, consistency, signal: goneSignal(reply.raw) }, reply)
       }
     })
   }

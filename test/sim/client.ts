@@ -91,7 +91,7 @@ export class Clients {
   ask(): void {
     const peer = this.#random.any(this.#world.running())
     if (peer === undefined) return
-    if (this.#random.chance(0.1)) return this.read(peer)
+    if (this.#random.chance(0.25)) return this.read(peer)
     for (let times = this.#random.pick([1, 1, 1, 4]); times > 0; times--) this.write(peer)
   }
 

@@ -4,10 +4,11 @@
  * they are cheap enough to be always on.
  */
 import type { Raft } from '../../cluster/raft/raft.ts'
-import type { Configuration, Entry, Message, NodeId, RaftStatus, Ready } from '../../cluster/raft/types.ts'
+import type { Configuration, Entry, Message, NodeId, RaftStatus, ReadState, Ready } from '../../cluster/raft/types.ts'
 import type { Disk } from './disk.ts'
-import { electionMs, tickMs } from './plan.ts'
-import { type Invariant, Violation } from './violation.ts'
+import { HandOvers } from './hand-overs.ts'
+import { ReadRounds } from './read-rounds.ts'
+import { check, fail } from './violation.ts'
 
 /** What the checks see of a peer. */
 export interface Watched {
@@ -37,9 +38,6 @@ interface Record {
   ledCommit: number
   /** It led that term at the `Ready` before, so nothing may be dropped from its log any more. */
   handedLeads: number | null
-  /** It hands over: in this term, with this last entry. */
-  transfer: { readonly term: number; readonly lastIndex: number; readonly sinceTick: number } | null
-  ticks: number
 }
 
 interface Committed {
@@ -61,6 +59,8 @@ export class Invariants {
   /** By term and index: the configuration that was proposed. */
   readonly #proposed = new Map<number, Configuration>()
   readonly #committed: Committed[] = []
+  readonly #rounds = new ReadRounds()
+  readonly handOvers = new HandOvers()
   #dropsCount = 0
 
   constructor(founding: Configuration) {
@@ -108,9 +108,7 @@ export class Invariants {
       configurations: [{ index: 0, configuration: this.#founding }],
       leads: null,
       ledCommit: 0,
-      handedLeads: null,
-      transfer: null,
-      ticks: 0
+      handedLeads: null
     }
     for (let index = 1; index <= lastIndex; index++) {
       const at = key(peer.disk.durableTermAt(index) ?? 0, index)
@@ -123,6 +121,7 @@ export class Invariants {
     const isCommitted = applied === 0 || record.prefixes[applied] === this.#committed[applied - 1]?.prefix
     check(isCommitted, 'I18 only committed is applied', `${peer.name} woke up with ${applied} applied`)
     this.#watched.set(peer.id, peer)
+    this.#rounds.started(peer.id)
     this.#records.set(peer.id, record)
     this.observe(peer)
   }
@@ -148,26 +147,16 @@ export class Invariants {
     // Also where it left office in the same event, as one that removed itself does.
     if (record.leads === term && commit > record.ledCommit) this.#ledCommit(peer, record, status)
     if (status.role !== 'leader') record.leads = null
-    if (status.transferTo !== null) this.#transferring(peer, record, status)
+    this.handOvers.observe(peer, status)
   }
 
-  /** A leader was asked to hand over, and tries. */
-  transferring(peer: Watched): void {
-    const { term, lastIndex } = peer.core.status()
-    const record = this.#recordOf(peer)
-    record.transfer = { term, lastIndex, sinceTick: record.ticks }
+  /** The core was asked for a read. */
+  asked({ id }: Watched, read: number): void {
+    this.#rounds.asked(id, read, this.#committed.length)
   }
 
-  ticked(peer: Watched): void {
-    const record = this.#recordOf(peer)
-    record.ticks++
-    const isOver = peer.core.status().transferTo === null || record.ticks - (record.transfer?.sinceTick ?? 0) < electionMs / tickMs
-    check(isOver, 'hand-over', `${peer.name} takes nothing for longer than an election timeout`)
-  }
-
-  #transferring(peer: Watched, { transfer }: Record, { term, lastIndex }: RaftStatus): void {
-    check(transfer?.term === term, 'hand-over', `${peer.name} hands over in term ${term}, it was asked to in ${transfer?.term}`)
-    check(transfer.lastIndex === lastIndex, 'hand-over', `${peer.name} hands over, and its log grows to ${lastIndex}`)
+  released(peer: Watched, read: ReadState): void {
+    this.#rounds.released(peer, read, this.#voters(peer, peer.core.status()))
   }
 
   #elected(peer: Watched, record: Record, status: RaftStatus): void {
@@ -308,19 +297,10 @@ export class Invariants {
   sent(peer: Watched, message: Message): void {
     const { hardState, lastIndex } = peer.disk.durable
     const { term } = message
+    this.#rounds.sent(message)
     if (message.type === 'vote_reply' && !message.isPreVote && !message.rejected) this.#granted(peer, term, message.to)
     if (message.type === 'vote' && !message.isPreVote) this.#granted(peer, term, peer.id)
-    if (message.type === 'timeout_now') {
-      const successor = this.#watched.get(message.to)?.disk
-      const has = successor?.durableTermAt(message.index)
-      // It may have lost its life since it said so, never its log; and by then somebody else may lead.
-      const isLate = (successor?.durable.hardState.term ?? 0) > term
-      check(
-        isLate || has === peer.core.termAt(message.index),
-        'hand-over',
-        `${peer.name} hands over to a peer without entry ${message.index}`
-      )
-    }
+    if (message.type === 'timeout_now') this.handOvers.sent(peer, message, this.#watched.get(message.to))
     if (message.type === 'append_reply' && !message.rejected && message.index > 0) {
       const wanted = this.#leaderTermAt(term, message.index)
       const isTheSame = wanted === undefined || peer.disk.durableTermAt(message.index) === wanted
@@ -375,14 +355,6 @@ export class Invariants {
 
 export function votersOf({ members }: Configuration): readonly NodeId[] {
   return members.filter(({ isVoter }) => isVoter).map(({ id }) => id)
-}
-
-function check(holds: boolean, invariant: Invariant, detail: string): asserts holds {
-  if (!holds) fail(invariant, detail)
-}
-
-function fail(invariant: Invariant, detail: string): never {
-  throw new Violation(invariant, detail)
 }
 
 function key(term: number, index: number): number {

@@ -176,8 +176,38 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'reads-without-asking',
     file: 'consensus/raft-consensus',
-    line: 'await this.#driver.propose(new Uint8Array(), options)',
+    line: 'return this.#driver.readBarrier(options)',
+    wrong: 'return Promise.resolve()'
+  },
+  {
+    name: 'reads-before-it-has-applied',
+    file: 'consensus/reads',
+    line: 'if (index > this.#parts.applied()) await',
+    wrong: 'if (false) await'
+  },
+  {
+    name: 'answers-reads-before-it-committed-in-its-term',
+    file: 'raft/reads',
+    line: '|| !hasCommittedInTerm(node)',
     wrong: ''
+  },
+  {
+    name: 'answers-reads-without-hearing-anybody',
+    file: 'raft/reads',
+    line: '(node.followers.get(id)?.round ?? 0)',
+    wrong: 'node.round'
+  },
+  {
+    name: 'takes-an-answer-to-an-earlier-round',
+    file: 'raft/replication',
+    line: 'Math.max(follower.round, token)',
+    wrong: 'node.round'
+  },
+  {
+    name: 'lets-a-read-join-a-round-under-way',
+    file: 'raft/reads',
+    line: 'round: node.round + 1 }',
+    wrong: 'round: node.round }'
   },
   // ---- membership ----
   {

@@ -22,7 +22,7 @@ import type { World } from './world.ts'
 
 const log = openLog({ level: 'silent', name: 'simulation' })
 /** Kinds of messages that promise something: their first byte. */
-const promises: ReadonlySet<number | undefined> = new Set([1, 4, 5, 7])
+const promises: ReadonlySet<number | undefined> = new Set([1, 2, 3, 4, 5, 7])
 
 /** One run of a process, from its start to its end. */
 export interface Life extends ClockLife {
@@ -221,10 +221,12 @@ export class SimPeer implements Endpoint {
     }
     return {
       observe: () => whileAlive(() => invariants.observe(this)),
-      ticked: () => whileAlive(() => invariants.ticked(this)),
+      ticked: () => whileAlive(() => invariants.handOvers.ticked(this)),
       handed: (ready: Ready) => whileAlive(() => invariants.handed(this, ready)),
       proposed: (outcome, next) => whileAlive(() => invariants.proposed(this, outcome, next)),
-      transferring: () => whileAlive(() => invariants.transferring(this)),
+      asked: id => invariants.asked(this, id),
+      released: read => whileAlive(() => invariants.released(this, read)),
+      transferring: () => whileAlive(() => invariants.handOvers.began(this)),
       applied: index => whileAlive(() => invariants.applied(this, index))
     }
   }

@@ -87,6 +87,7 @@ function usurp(world: World): void {
   if (friend !== undefined && random.chance(0.3)) alone.add(friend)
   network.shape((from, to) => alone.has(from) !== alone.has(to))
   for (let times = random.between(1, 5); times > 0; times--) later(world, random.between(1, 900), () => clients.write(leader))
+  for (let times = random.below(4); times > 0; times--) later(world, random.between(1, 1_500), () => clients.read(leader))
   later(world, random.between(1_000, 4_000), () => {
     const next = leaderOf(peers)
     network.shape((from, to) => next !== undefined && random.chance(0.5) && (from === next.id || to === next.id))

@@ -32,3 +32,11 @@ export class Violation extends Error {
     this.invariant = invariant
   }
 }
+
+export function check(holds: boolean, invariant: Invariant, detail: string): asserts holds {
+  if (!holds) fail(invariant, detail)
+}
+
+export function fail(invariant: Invariant, detail: string): never {
+  throw new Violation(invariant, detail)
+}

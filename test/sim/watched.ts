@@ -1,6 +1,6 @@
 /** The core as the driver uses it, with the checks looking on after every call. */
 import { Raft } from '../../cluster/raft/raft.ts'
-import type { Configuration, Entry, Message, NodeId, RaftSettings, Ready, Refusal, Restored } from '../../cluster/raft/types.ts'
+import type { Configuration, Entry, Message, NodeId, RaftSettings, ReadState, Ready, Refusal, Restored } from '../../cluster/raft/types.ts'
 
 export interface Watcher {
   /** The core was called. */
@@ -11,6 +11,9 @@ export interface Watcher {
   applied(index: number): void
   /** The core was asked to hand leadership over, and tries. */
   transferring(): void
+  /** The core was asked for a read. */
+  asked(id: number): void
+  released(read: ReadState): void
 }
 
 export class WatchedRaft extends Raft {
@@ -55,6 +58,18 @@ export class WatchedRaft extends Raft {
     if (refused === null) this.#watcher.transferring()
     this.#watcher.observe()
     return refused
+  }
+
+  override read(id: number): Refusal | null {
+    const refused = super.read(id)
+    if (refused === null) this.#watcher.asked(id)
+    return refused
+  }
+
+  override released(): readonly ReadState[] {
+    const reads = super.released()
+    for (const read of reads) this.#watcher.released(read)
+    return reads
   }
 
   override forgetLeader(): void {

@@ -47,6 +47,8 @@ export interface Outcome {
 /** A healed cluster must be in order in this time (a join whose call was lost waits for two deadlines of 15 s), and those it may take longer for every entry: some seeds allow one in flight. */
 const healingMs = 60_000
 const healingMsPerEntry = 100
+/** Healed links are up again in this time. */
+const dialMs = 1_000
 /** In fair weather a leader hands over in this time: less than any election timeout. */
 const handOverMs = 400
 /** For so long, by the slowest clock, it must then stay so, without another election; longer than any question may stay open. */
@@ -288,6 +290,8 @@ export class World implements RpcWorld {
 
   /** A leader that stops in good order leaves no gap: another one commits long before anybody would have missed it. */
   async #handOver(): Promise<void> {
+    // Everybody has to have dialled everybody.
+    await this.#until(this.now + dialMs)
     const leader = leaderOf(this.peers)
     if (leader === undefined) throw new Violation('liveness', 'the leader is gone')
     const { term, configuration } = leader.core.status()

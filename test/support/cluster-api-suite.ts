@@ -135,6 +135,23 @@ export function clusterApiSuite(name: string, open: () => Promise<Subject>): voi
       assert.deepEqual(await collect(subject.api.allocations({ types: ['shard-pin'] })), [])
     })
 
+    test('a linearizable read has what was agreed before it', async () => {
+      await using subject = await open()
+      const cid = await subject.nextCid()
+      const pin = await subject.api.pin(cid)
+      const fresh = { consistency: 'linearizable' } as const
+      assert.deepEqual(await subject.api.allocation(cid, fresh), pin)
+      assert.deepEqual(
+        (await collect(subject.api.allocations(fresh))).map(({ cid }) => cid),
+        [cid]
+      )
+      assert.equal((await subject.api.status(cid, fresh)).cid, cid)
+      assert.deepEqual(
+        (await collect(subject.api.statuses(fresh))).map(({ cid }) => cid),
+        [cid]
+      )
+    })
+
     test('a followed pin ends done, and is pinned then', async () => {
       await using subject = await open()
       const cid = await subject.nextCid()

@@ -2,7 +2,16 @@
  * A cluster without a network: three peers that agree at once and whose Kubos pin as soon as they are asked, or when `release` lets them.
  * The smallest thing that keeps every promise of `ClusterApi`, for tests of what stands in front of it.
  */
-import type { ClusterApi, CollectOptions, RepositoriesOptions, StatusesOptions, WaitLevel, Which } from '../../src/api.ts'
+import type {
+  ClusterApi,
+  CollectOptions,
+  Consistency,
+  ReadOptions,
+  RepositoriesOptions,
+  StatusesOptions,
+  WaitLevel,
+  Which
+} from '../../src/api.ts'
 import { isPath, parseTarget } from '../../src/codec.ts'
 import { ClusterError } from '../../src/errors.ts'
 import type { Abortable } from '../../src/lifetime.ts'
@@ -39,6 +48,8 @@ export class MemoryCluster implements ClusterApi {
   lateFault: unknown
   /** CIDs that stay in the state `pinning`. */
   readonly held = new Set<Cid>()
+  /** Reads that had to be linearizable. */
+  freshReads = 0
   problems: readonly string[] = []
   /** Streams that are open: a client that leaves must bring it back to 0. */
   openStreams = 0
@@ -111,23 +122,23 @@ export class MemoryCluster implements ClusterApi {
     return pin
   }
 
-  async allocation(cid: Cid, { signal }: Abortable = {}): Promise<Pin> {
-    this.#enter(signal)
+  async allocation(cid: Cid, { consistency, signal }: ReadOptions = {}): Promise<Pin> {
+    this.#enter(signal, consistency)
     return this.#agreed(cid)
   }
 
-  async *allocations({ types, signal }: { types?: readonly PinType[] | undefined } & Abortable = {}): AsyncIterable<Pin> {
-    this.#enter(signal)
+  async *allocations({ types, consistency, signal }: { types?: readonly PinType[] | undefined } & ReadOptions = {}): AsyncIterable<Pin> {
+    this.#enter(signal, consistency)
     yield* this.#stream([...this.pins.values()].filter(pin => types?.includes(pin.type) ?? true))
   }
 
-  async status(cid: Cid, { local, signal }: { local?: boolean | undefined } & Abortable = {}): Promise<PinStatus> {
-    this.#enter(signal)
+  async status(cid: Cid, { local, consistency, signal }: { local?: boolean | undefined } & ReadOptions = {}): Promise<PinStatus> {
+    this.#enter(signal, consistency)
     return this.#status(cid, { local })
   }
 
-  async *statuses({ filter, cids, local, signal }: StatusesOptions = {}): AsyncIterable<PinStatus> {
-    this.#enter(signal)
+  async *statuses({ filter, cids, local, consistency, signal }: StatusesOptions = {}): AsyncIterable<PinStatus> {
+    this.#enter(signal, consistency)
     if (cids) return yield* this.#stream(cids.map(cid => this.#status(cid, { local })))
     const all = [...this.pins.keys()].map(cid => this.#status(cid, { local, filter }))
     yield* this.#stream(all.filter(status => status.peers.size > 0))
@@ -198,8 +209,9 @@ export class MemoryCluster implements ClusterApi {
     }
   }
 
-  #enter(signal: AbortSignal | undefined): void {
+  #enter(signal: AbortSignal | undefined, consistency: Consistency = 'local'): void {
     signal?.throwIfAborted()
+    if (consistency === 'linearizable') this.freshReads++
     if (this.fault) throw this.fault
   }
 

@@ -27,6 +27,24 @@ suite('documents', () => {
     assert.deepEqual(cluster.pins.get(cid)?.metadata, { k: 'v' })
   })
 
+  test('a read is as fresh as the query or the header asks, and another word is refused', async () => {
+    const cluster = new MemoryCluster()
+    await using door = await openTestDoor(cluster)
+    await fetch(`${door.url}/pins/${cid}`, { method: 'POST' })
+    for (const path of [`/allocations/${cid}`, `/pins/${cid}`, '/allocations', '/pins']) {
+      const before = cluster.freshReads
+      const ask = async (query: string, headers: Record<string, string> = {}) => {
+        const answer = await fetch(`${door.url}${path}${query}`, { headers })
+        await answer.text()
+        return answer.status
+      }
+      assert.deepEqual([await ask(''), await ask('?consistency=local'), cluster.freshReads - before], [200, 200, 0], path)
+      assert.deepEqual([await ask('?consistency=linearizable'), cluster.freshReads - before], [200, 1], path)
+      assert.deepEqual([await ask('', { 'x-flotilla-consistency': 'linearizable' }), cluster.freshReads - before], [200, 2], path)
+      assert.deepEqual([await ask('?consistency=fresh'), cluster.freshReads - before], [400, 2], path)
+    }
+  })
+
   test('a body that nobody asked for is read and forgotten, up to 64 KiB', async () => {
     await using door = await openTestDoor(new MemoryCluster())
     for (const contentType of ['application/json', 'application/x-www-form-urlencoded', 'text/plain']) {
