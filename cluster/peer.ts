@@ -7,9 +7,11 @@ import { logFailures, Tasks } from '../src/lifetime.ts'
 import type { Log } from '../src/log.ts'
 import type { Cid, Multiaddr, PeerId } from '../src/types.ts'
 import type { Candidate } from './allocator.ts'
-import type { DriverSettings } from './consensus/driver.ts'
+import type { DriverSettings } from './consensus/parts.ts'
 import { RaftConsensus } from './consensus/raft-consensus.ts'
+import { removedError } from './consensus/removal.ts'
 import { Copies, holds } from './copies.ts'
+import { Departure } from './departure.ts'
 import { GarbageRuns } from './garbage-runs.ts'
 import { Informer } from './health/informer.ts'
 import { Monitor } from './health/monitor.ts'
@@ -145,7 +147,9 @@ export async function startPeer(
   const candidates = (): Candidate[] =>
     members().map(id => ({ id, isAlive: id === self || network.isConnected(id), freeBytes: known(id)?.report.freeBytes ?? null }))
   const requireState = () => {
-    if (!consensus.status().isReady)
+    const { isReady, removedAt } = consensus.status()
+    if (removedAt !== null) throw removedError(removedAt)
+    if (!isReady)
       throw new ClusterError({ code: 'not_ready' }, 'this peer is joining and has no state yet: ask another peer, or ask again shortly')
   }
   const requireFresh = async ({ consistency, signal }: ReadOptions = {}) => {
@@ -168,6 +172,14 @@ export async function startPeer(
   const statuses = new PinStatuses({ self, pinset, copies, tracker, clock, members: knownPeers, requireState })
   const runs = new GarbageRuns({ kubo, clock, tasks })
   const repositories = new Repositories({ rpc: network, kubo, runs, members })
+  const departure = new Departure({
+    self,
+    consensus,
+    pins,
+    pinset,
+    isConnected: peer => network.isConnected(peer),
+    statuses: options => statuses.many(options)
+  })
   const peers = new Peers({
     rpc: network,
     status: () => consensus.status(),
@@ -207,6 +219,10 @@ export async function startPeer(
     id: async () => peers.own(),
     version: async () => settings.version,
     peers: options => peers.all(options),
+    async removePeer(peer, options) {
+      requireState()
+      await departure.remove(peer, options)
+    },
     pin: (target, options) => pins.pin(target, options),
     unpin: (target, options) => pins.unpin(target, options),
     async allocation(cid, options) {

@@ -1,9 +1,9 @@
 /** Pin and unpin: check, allocate, encode the operation, have it agreed. Changes the pinset and nothing else; Kubo follows on its own. */
 import type { Clock } from '../src/clock.ts'
 import { isPath } from '../src/codec.ts'
-import { ClusterError } from '../src/errors.ts'
+import { ClusterError, isFault } from '../src/errors.ts'
 import type { Abortable } from '../src/lifetime.ts'
-import type { Cid, IpfsPath, Pin, PinOptions } from '../src/types.ts'
+import type { Cid, IpfsPath, PeerId, Pin, PinOptions } from '../src/types.ts'
 import { allocate, type Candidate } from './allocator.ts'
 import type { Consensus } from './consensus/consensus.ts'
 import { decodeResult, encodeOperation, type PinOperation } from './state/operations.ts'
@@ -56,6 +56,31 @@ export class Pins {
       if (before.type === 'shard-pin') refuse('cannot unpin a shard directly. Unpin content root CID instead')
       return { operation: { type: 'unpin', cid, basedOn: before.version }, answer: () => before }
     })
+  }
+
+  /** Gives the place of `peer` at this pin to another one; where too few are left, to nobody, unless it is the only one. */
+  async vacate(cid: Cid, peer: PeerId, { signal }: Abortable): Promise<void> {
+    try {
+      await this.#change(cid, { signal }, async before => {
+        if (before === undefined) throw new ClusterError({ code: 'not_pinned', cid }, 'pin is not part of the pinset')
+        const pin = { ...before, allocations: this.#without(peer, before) }
+        return { operation: { type: 'pin', pin, basedOn: before.version }, answer: () => pin }
+      })
+    } catch (error) {
+      // Somebody unpinned it meanwhile.
+      if (!isFault(error, 'not_pinned')) throw error
+    }
+  }
+
+  #without(peer: PeerId, { allocations, replicationMin, replicationMax }: Pin): readonly PeerId[] {
+    const current = allocations.filter(id => id !== peer)
+    const candidates = this.#parts.candidates().filter(({ id }) => id !== peer)
+    try {
+      return allocate({ replicationMin, replicationMax, current, isUnchanged: false, preferred: [], candidates })
+    } catch (error) {
+      if (!isFault(error, 'not_enough_peers')) throw error
+      return current.length > 0 ? current : allocations
+    }
   }
 
   /**

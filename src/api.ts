@@ -8,6 +8,7 @@ import type {
   Collected,
   IpfsPath,
   Overview,
+  PeerId,
   PeerInfo,
   Pin,
   PinOptions,
@@ -59,6 +60,15 @@ export interface ClusterApi {
 
   /** Every member, unreachable ones last and with `error` set. At most 15 s. */
   peers(options?: Abortable): AsyncIterable<PeerInfo>
+
+  /**
+   * Takes `peer` out of the cluster, whoever it is and whether it runs or not: its pins go to others, then its vote. It keeps its data and stands
+   * by. Nothing happens where it is no member.
+   *
+   * @param options.force also where it costs the majority, or what may be the only copy of a pin
+   * @throws ClusterError `refused` for that without `force`, and always for the last peer with a vote; `no_leader`, `not_ready`
+   */
+  removePeer(peer: PeerId, options?: { force?: boolean | undefined } & Abortable): Promise<void>
 
   /**
    * Asks the cluster to keep `target` pinned; returns once a majority has it in the log and this peer has applied it. Kubo may still be

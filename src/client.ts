@@ -9,7 +9,7 @@ import { isPath } from './codec.ts'
 import { ClusterError, type Fault, messageOf } from './errors.ts'
 import { Agent } from './http-agent.ts'
 import type { Abortable } from './lifetime.ts'
-import type { Cid, IpfsPath, Overview, PeerInfo, Pin, PinOptions, PinProgress, PinStatus, PinType } from './types.ts'
+import type { Cid, IpfsPath, Overview, PeerId, PeerInfo, Pin, PinOptions, PinProgress, PinStatus, PinType } from './types.ts'
 import {
   collectedFromJson,
   errorFromJson,
@@ -71,6 +71,11 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
 
   peers(options: Abortable = {}): AsyncIterable<PeerInfo> {
     return this.#lines('/peers', options, peerInfoFromJson)
+  }
+
+  async removePeer(peer: PeerId, { force, signal }: { force?: boolean | undefined } & Abortable = {}): Promise<void> {
+    const reply = await this.#request(`/peers/${peer}`, { method: 'DELETE', query: queryOf({ force: force ? 'true' : undefined }), signal })
+    await reply.body.dump()
   }
 
   async pin(target: Cid | IpfsPath, { signal, ...options }: PinOptions & Abortable = {}): Promise<Pin> {

@@ -50,6 +50,8 @@ export interface ConsensusStatus {
   readonly members: readonly ClusterMember[]
   /** On the leader: commit minus what the member has durably; empty elsewhere. */
   readonly behind: ReadonlyMap<PeerId, number>
+  /** The entry that removed this peer from the cluster: it stands by, and is not ready. */
+  readonly removedAt: number | null
   /** It has served state at least once: false for a newcomer until it has caught up, and then reads answer `not_ready`. */
   readonly isReady: boolean
 }
@@ -64,6 +66,11 @@ export interface Consensus extends AsyncDisposable {
   readBarrier(options?: Abortable): Promise<void>
   /** Adds `member` as a learner (it promotes itself later), or renews its name and addresses. Through any member. */
   addMember(member: Omit<ClusterMember, 'isVoter'>, options?: Abortable): Promise<void>
+  /**
+   * Takes the vote and the place of a member, whoever it is. Through any member; nothing happens where it is none.
+   * @throws ClusterError `no_leader`, `refused` for the last voter
+   */
+  removeMember(id: PeerId, options?: Abortable): Promise<void>
   /**
    * Gives leadership to another peer, if this one has it: before a stop, so that nobody has to miss it first. Returns when another one leads, when
    * nobody can, or when `signal` aborts.

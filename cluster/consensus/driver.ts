@@ -1,54 +1,28 @@
-/**
- * Drives the Raft core: everything around it is I/O. One loop owns the core; one write is outstanding; what arrives meanwhile goes into the next
- * batch, and that is what makes many clients cheap. State and applied index move in one batch, never before the log they come from.
- */
-import type { Clock } from '../../src/clock.ts'
 import { ClusterError } from '../../src/errors.ts'
 import type { Abortable } from '../../src/lifetime.ts'
-import type { Log } from '../../src/log.ts'
 import type { PeerId } from '../../src/types.ts'
-import type { Rpc } from '../net/rpc.ts'
 import type { Placed } from '../raft/membership.ts'
 import type { Raft } from '../raft/raft.ts'
 import type { Configuration, Fetch, Message, NodeId, RaftRole, RaftStatus, Refusal } from '../raft/types.ts'
-import type { Store, WriteOp } from '../state/store.ts'
+import type { WriteOp } from '../state/store.ts'
 import { Applier, type Step } from './apply.ts'
 import { Commits } from './commits.ts'
-import type { ClusterMember, ConsensusStatus, Proposed, StateMachine } from './consensus.ts'
-import { type CreateCore, coreOf, type Pace } from './core.ts'
+import type { ClusterMember, ConsensusStatus, Proposed } from './consensus.ts'
+import { coreOf } from './core.ts'
 import { type Acceptance, Delivery } from './delivery.ts'
 import { handOver } from './hand-over.ts'
 import { hurry } from './hurry.ts'
 import { LaterWrites } from './later-writes.ts'
 import { fromConfiguration } from './members.ts'
-import { type ProposalLimits, Proposals } from './proposals.ts'
+import type { DriverParts, DriverSettings } from './parts.ts'
+import { Proposals } from './proposals.ts'
 import { noLeader, reachOf } from './reach.ts'
 import { Reads } from './reads.ts'
+import { Removal, removedError } from './removal.ts'
 import { ServedMembers } from './served-members.ts'
 import { Sessions } from './sessions.ts'
 import { statusOf } from './status.ts'
-import type { LogStorage } from './storage.ts'
 import { RaftTransport } from './transport.ts'
-
-export interface DriverParts {
-  readonly store: Store
-  readonly storage: LogStorage
-  readonly rpc: Rpc
-  readonly machine: StateMachine
-  readonly clock: Clock
-  readonly log: Log
-  /** A whole number from 0 to `below` - 1. */
-  readonly random: (below: number) => number
-  /** 8 bytes as hexadecimal text, new at every start. */
-  readonly origin: string
-  /** The peer cannot go on: the store failed, or an invariant broke. Called once. */
-  readonly onFatal: (error: unknown) => void
-  readonly createCore?: CreateCore | undefined
-}
-
-export interface DriverSettings extends Pace {
-  readonly proposals: ProposalLimits
-}
 
 /** Entries looked at for one append that is read from disk. */
 const fetchedMax = 4_096
@@ -66,6 +40,7 @@ export class Driver implements AsyncDisposable {
   readonly #commits = new Commits()
   readonly #later: LaterWrites
   readonly #served: ServedMembers
+  readonly #removal: Removal
   #raft: Raft | undefined
   #applier!: Applier
   #applied = 0
@@ -88,6 +63,7 @@ export class Driver implements AsyncDisposable {
     this.#transport = new RaftTransport(parts)
     this.#later = new LaterWrites(parts.store, error => this.#fail(error))
     this.#served = new ServedMembers(parts.rpc)
+    this.#removal = new Removal(parts.rpc.self)
     this.#delivery = new Delivery({
       ...parts,
       proposals: this.#proposals,
@@ -118,6 +94,7 @@ export class Driver implements AsyncDisposable {
     this.#raft = raft
     this.#onStatus = onStatus
     this.#served.welcome(present)
+    this.#removal.follow(restored.configurations)
     this.#followMembers()
     this.#transport.receive(message => this.#receive(message))
     this.#delivery.serve()
@@ -166,7 +143,12 @@ export class Driver implements AsyncDisposable {
   }
 
   status(): Omit<ConsensusStatus, 'clusterId' | 'isReady'> {
-    return statusOf(this.#raft?.status(), { self: this.#parts.rpc.self, applied: this.#applied, members: this.#members })
+    return statusOf(this.#raft?.status(), {
+      self: this.#parts.rpc.self,
+      applied: this.#applied,
+      members: this.#members,
+      removedAt: this.#removal.at
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -196,7 +178,8 @@ export class Driver implements AsyncDisposable {
     const raft = this.#core
     if (this.#isTickDue) {
       this.#isTickDue = false
-      raft.tick()
+      // One that was removed looks for no votes.
+      if (this.#removal.at === null || raft.role === 'leader') raft.tick()
       this.#proposals.expire(() => this.#noLeader())
     }
     this.#watchReign()
@@ -321,12 +304,24 @@ export class Driver implements AsyncDisposable {
     this.#settled = settled
     this.#members = fromConfiguration(configuration)
     this.#served.follow(configurations)
+    this.#removal.follow(configurations)
     this.#onStatus()
   }
 
   /** A peer of this cluster says who its members are. */
   introduced(placed: Placed): void {
-    if (!this.#end) this.#served.introduced(placed, this.#core.configurations)
+    if (this.#end) return
+    this.#served.introduced(placed, this.#core.configurations)
+    const before = this.#removal.at
+    this.#removal.introduced(placed)
+    const { at } = this.#removal
+    if (at === before) return
+    if (at !== null) {
+      this.#core.forgetLeader()
+      this.#proposals.rejectAll(removedError(at))
+      this.#reads.fail(removedError(at))
+    }
+    this.#onStatus()
   }
 
   /** The latest configuration that is known to be committed. */
@@ -336,7 +331,7 @@ export class Driver implements AsyncDisposable {
 
   #connection(peer: PeerId, isUp: boolean): void {
     const { leader, role } = this.#core
-    if (this.#end || isUp || leader !== peer || role === 'leader') return
+    if (this.#end || isUp || leader !== peer || role === 'leader' || this.#removal.at !== null) return
     this.#core.forgetLeader()
     this.#watchReign()
     const campaign = () => {

@@ -26,6 +26,8 @@ export interface IntroductionParts {
 const method = 'consensus/introduce'
 const callMs = 3_000
 const againMs = 1_000
+/** Between two questions of a peer without a leader. */
+const askMs = 2_000
 const shape = z.tuple([z.int().nonnegative(), z.custom<Uint8Array>(value => value instanceof Uint8Array)])
 
 export class Introductions {
@@ -39,7 +41,7 @@ export class Introductions {
   }
 
   start(): Disposable {
-    const { rpc, driver } = this.#parts
+    const { rpc, driver, clock } = this.#parts
     rpc.handle(
       method,
       async (_from, payload) => {
@@ -50,16 +52,29 @@ export class Introductions {
       { open: true }
     )
     this.spread()
-    return rpc.onConnection((peer, isUp) => {
-      if (isUp) this.#tell(peer)
-      else this.#told.delete(peer)
-    })
+    const subscriptions = new DisposableStack()
+    subscriptions.use(
+      rpc.onConnection((peer, isUp) => {
+        if (isUp) this.#tell(peer)
+        else this.#told.delete(peer)
+      })
+    )
+    subscriptions.use(clock.every(askMs, () => this.#ask()))
+    return subscriptions
   }
 
   /** The members changed. */
   spread(): void {
     const { driver, rpc } = this.#parts
     for (const { id } of driver.status().members) if (id !== rpc.self && rpc.isConnected(id)) this.#tell(id)
+  }
+
+  /** Without a leader: somebody may know of one that this peer does not listen to, or that this peer is a member no more. */
+  #ask(): void {
+    const { leader, removedAt } = this.#parts.driver.status()
+    if (leader !== null || removedAt !== null) return
+    this.#told.clear()
+    this.spread()
   }
 
   #tell(peer: PeerId): void {

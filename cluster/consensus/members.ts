@@ -55,6 +55,12 @@ export function withVoter(configuration: Configuration, id: string): Configurati
   return learner && { members: [...configuration.members.filter(member => member !== learner), { ...learner, isVoter: true }] }
 }
 
+/** The configuration without `id`; `undefined` where it is not in it. */
+export function withoutMember({ members }: Configuration, id: string): Configuration | undefined {
+  const others = members.filter(member => member.id !== id)
+  return others.length === members.length ? undefined : { members: others }
+}
+
 export function encodeRequest({ hops, member: { id, name, addresses } }: MemberRequest): Uint8Array {
   return encode([hops, id, name, [...addresses]])
 }

@@ -9,7 +9,17 @@ import type { PeerId } from '../../src/types.ts'
 import type { Rpc } from '../net/rpc.ts'
 import type { Configuration, FollowerProgress } from '../raft/types.ts'
 import type { Driver } from './driver.ts'
-import { decodeRequest, encodeRequest, encodeWelcome, type MemberRequest, type Newcomer, withNewcomer, withVoter } from './members.ts'
+import {
+  decodeRequest,
+  encodeRequest,
+  encodeWelcome,
+  type MemberRequest,
+  type Newcomer,
+  withNewcomer,
+  withoutMember,
+  withVoter
+} from './members.ts'
+import { removedError } from './removal.ts'
 import type { LogStorage } from './storage.ts'
 
 export interface MembershipParts {
@@ -21,7 +31,12 @@ export interface MembershipParts {
 }
 
 /** `join` is asked by a peer with an empty folder, the others by members. */
-export const methods = { join: 'consensus/join', renew: 'consensus/renew', promote: 'consensus/promote' } as const
+export const methods = {
+  join: 'consensus/join',
+  renew: 'consensus/renew',
+  promote: 'consensus/promote',
+  remove: 'consensus/remove'
+} as const
 type Method = (typeof methods)[keyof typeof methods]
 
 /** A learner gets its vote when it is this close to what is committed; the rest comes while the vote is agreed. */
@@ -31,6 +46,8 @@ export const changeMs = 15_000
 const retryMs = 250
 /** A change that has to wait for another one is tried again after this. */
 const pendingMs = 20
+/** A leader that is to be removed waits so long for another one. */
+const handOverMs = 2_000
 /** From one member to another at most this often, in search of the leader. */
 const hopsMax = 3
 
@@ -68,6 +85,12 @@ export class Membership {
     await this.#atLeader(methods.promote, { hops: 0, member }, deadline(changeMs, signal), signal)
   }
 
+  /** Takes the place of a member. @throws ClusterError `refused` for the last voter, `no_leader` */
+  async remove(id: PeerId, { signal }: Abortable): Promise<void> {
+    const member = { id, name: '', addresses: [] }
+    await this.#atLeader(methods.remove, { hops: 0, member }, deadline(changeMs, signal), signal)
+  }
+
   /** A stranger speaks for itself only; a member may pass on what another one asked. */
   #requireHonest(from: PeerId, { member }: MemberRequest): void {
     if (from === member.id || this.#parts.driver.status().members.some(({ id }) => id === from)) return
@@ -93,7 +116,9 @@ export class Membership {
   /** `undefined`: ask again. */
   async #attempt(method: Method, request: MemberRequest, signal: AbortSignal): Promise<Uint8Array | undefined> {
     const { driver, rpc } = this.#parts
-    const { leader } = driver.status()
+    const { leader, removedAt } = driver.status()
+    // Whoever asks should ask somebody else at once.
+    if (removedAt !== null) throw removedError(removedAt)
     try {
       if (leader === rpc.self) return await this.#do(method, request.member, signal)
       const { hops, member } = request
@@ -125,7 +150,18 @@ export class Membership {
           return withVoter(present, member.id)
         }, signal)
         return new Uint8Array()
+      case methods.remove:
+        await this.#remove(member.id, signal)
+        return new Uint8Array()
     }
+  }
+
+  /** A leader hands over before it goes, so that nobody has to miss it; the next one does the rest. Where nobody can lead, it does it itself. */
+  async #remove(id: PeerId, signal: AbortSignal): Promise<void> {
+    const { driver, rpc } = this.#parts
+    if (id === rpc.self && (await driver.handOver(deadline(handOverMs, signal))))
+      throw noLeader('the leader handed over, for it is to be removed')
+    await this.#change(present => withoutMember(present, id), signal)
   }
 
   /**
@@ -160,6 +196,7 @@ export class Membership {
         const refused = wanted === undefined ? null : await driver.change(wanted, { signal })
         if (refused === null) return
         if (refused === 'not_leader') throw noLeader('the leader changed meanwhile')
+        if (refused === 'no_voters') throw new ClusterError({ code: 'refused' }, 'this is the last peer with a vote: it cannot be removed')
         await clock.sleep(pendingMs, { signal })
       }
     })

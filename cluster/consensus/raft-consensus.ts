@@ -12,10 +12,12 @@ import type { PeerId } from '../../src/types.ts'
 import type { Rpc } from '../net/rpc.ts'
 import type { Store } from '../state/store.ts'
 import type { Consensus, ConsensusStatus, Proposed, StateMachine } from './consensus.ts'
-import { Driver, type DriverParts, type DriverSettings } from './driver.ts'
+import { Driver } from './driver.ts'
 import { Introductions } from './introductions.ts'
 import { decodeWelcome, encodeRequest, type Newcomer, toMember, type Welcome } from './members.ts'
 import { changeMs, Membership, methods } from './membership.ts'
+import type { DriverParts, DriverSettings } from './parts.ts'
+import { removedError } from './removal.ts'
 import { LogStorage } from './storage.ts'
 
 export interface RaftConsensusParts {
@@ -103,6 +105,8 @@ export class RaftConsensus implements Consensus {
   }
 
   propose(data: Uint8Array, options: Abortable = {}): Promise<Proposed> {
+    const { removedAt } = this.#driver.status()
+    if (removedAt !== null) return Promise.reject(removedError(removedAt))
     if (!this.#isReady) {
       return Promise.reject(new ClusterError({ code: 'not_ready' }, 'this peer is joining and has no state yet: ask another one'))
     }
@@ -113,7 +117,9 @@ export class RaftConsensus implements Consensus {
     return this.#driver.propose(data, options)
   }
 
-  readBarrier(options: Abortable = {}): Promise<void> {
+  async readBarrier(options: Abortable = {}): Promise<void> {
+    const { removedAt } = this.#driver.status()
+    if (removedAt !== null) throw removedError(removedAt)
     return this.#driver.readBarrier(options)
   }
 
@@ -121,12 +127,17 @@ export class RaftConsensus implements Consensus {
     await this.#membership.renew(member, options)
   }
 
+  async removeMember(id: PeerId, options: Abortable = {}): Promise<void> {
+    await this.#membership.remove(id, options)
+  }
+
   async handOver({ signal }: { readonly signal: AbortSignal }): Promise<void> {
     if (this.#driver.status().role === 'leader') await this.#driver.handOver(signal)
   }
 
   status(): ConsensusStatus {
-    return { ...this.#driver.status(), clusterId: this.#clusterId, isReady: this.#isReady }
+    const status = this.#driver.status()
+    return { ...status, clusterId: this.#clusterId, isReady: this.#isReady && status.removedAt === null }
   }
 
   onChange(listener: (status: ConsensusStatus) => void): Disposable {

@@ -7,14 +7,16 @@ export interface Surroundings {
   readonly self: PeerId
   readonly applied: number
   readonly members: readonly ClusterMember[]
+  readonly removedAt: number | null
 }
 
 /** @param core `undefined` before the start: there is no cluster to speak of */
 export function statusOf(
   core: RaftStatus | undefined,
-  { self, applied, members }: Surroundings
+  { self, applied, members, removedAt }: Surroundings
 ): Omit<ConsensusStatus, 'clusterId' | 'isReady'> {
-  if (core === undefined) return { role: 'learner', term: 0, leader: null, commit: 0, applied: 0, members: [], behind: new Map() }
+  if (core === undefined)
+    return { role: 'learner', term: 0, leader: null, commit: 0, applied: 0, members: [], behind: new Map(), removedAt }
   const { role, term, leader, commit, followers } = core
   const isVoter = members.some(({ id, isVoter }) => id === self && isVoter)
   return {
@@ -24,6 +26,7 @@ export function statusOf(
     commit,
     applied,
     members,
+    removedAt,
     behind: new Map(followers.map(({ id, match }) => [id as PeerId, Math.max(0, commit - match)]))
   }
 }

@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ClusterApi, Consistency, WaitLevel, Which } from '../../src/api.ts'
-import { parseCid, parseTarget } from '../../src/codec.ts'
+import { parseCid, parsePeerId, parseTarget } from '../../src/codec.ts'
 import { ClusterError } from '../../src/errors.ts'
 import {
   collectedToJson,
@@ -52,6 +52,12 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
   })
   at('/peers', {
     GET: ({ signal }, reply) => sendLines(reply, api.peers({ signal }), peerInfoToJson)
+  })
+  at('/peers/:peer', {
+    DELETE: async ({ params, query, signal }, reply) => {
+      await api.removePeer(parsePeerId(params.peer ?? ''), { force: first(query, 'force') === 'true', signal })
+      sendEmpty(reply)
+    }
   })
   at('/allocations', {
     GET: ({ query, consistency, signal }, reply) =>

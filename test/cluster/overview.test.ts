@@ -40,6 +40,7 @@ function look({
     members,
     behind: new Map(),
     isReady: true,
+    removedAt: null,
     ...status
   }
   return overview({

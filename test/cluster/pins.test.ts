@@ -142,3 +142,19 @@ test('what cannot be agreed now leaves the expired pins for the next look', asyn
   agreed.meanwhile = undefined
   assert.equal(await agreed.verbs.expire(), 1)
 })
+
+test('the place of a peer that goes is given to another; where too few are left to nobody, and the only one keeps it', async () => {
+  const agreed = new Agreed()
+  await agreed.verbs.pin(cid)
+  await agreed.verbs.vacate(cid, 'peer-3' as PeerId, {})
+  assert.deepEqual(agreed.pins.get(cid)?.allocations, ['peer-1', 'peer-2'])
+  agreed.touch(cid, { replicationMin: 3, replicationMax: 3, allocations: ['peer-1', 'peer-2', 'peer-3'] as unknown as PeerId[] })
+  await agreed.verbs.vacate(cid, 'peer-3' as PeerId, {})
+  assert.deepEqual(agreed.pins.get(cid)?.allocations, ['peer-1', 'peer-2'])
+  agreed.touch(cid, { allocations: ['peer-1'] as unknown as PeerId[] })
+  await agreed.verbs.vacate(cid, 'peer-1' as PeerId, {})
+  assert.deepEqual(agreed.pins.get(cid)?.allocations, ['peer-1'])
+  agreed.pins.clear()
+  await agreed.verbs.vacate(cid, 'peer-1' as PeerId, {})
+  assert.equal(agreed.pins.size, 0)
+})

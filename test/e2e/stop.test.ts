@@ -1,6 +1,7 @@
 /** SIGTERM, on real processes under load. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { isFault } from '../../src/errors.ts'
 import type { Cid } from '../../src/types.ts'
 import { inline } from '../support/cids.ts'
 import { LocalCluster } from '../support/local-cluster.ts'
@@ -45,5 +46,27 @@ describe('processes that are told to stop', () => {
       },
       30_000
     )
+  })
+
+  test('the leader is removed: its pins go to others, the cluster goes on, and it stands by', async () => {
+    await using cluster = await LocalCluster.start()
+    const leader = await cluster.leader()
+    const [through = 0] = [0, 1, 2].filter(number => number !== leader)
+    await using client = cluster.client(through)
+    await using removed = cluster.client(leader)
+    const { id } = await removed.id()
+    const cid = inline('two copies')
+    const { allocations } = await client.pin(cid, { replicationMin: 2, replicationMax: 2, userAllocations: [id] })
+    assert.ok(allocations.includes(id))
+    for await (const { done } of client.follow(cid, { until: 'all' })) if (done) break
+    await client.removePeer(id)
+    assert.equal((await client.id()).clusterPeers.length, 2)
+    const pin = await client.allocation(cid, { consistency: 'linearizable' })
+    assert.ok(pin.allocations.length === 2 && !pin.allocations.includes(id))
+    await client.pin(inline('behind'))
+    await until('it knows', async () =>
+      (await removed.overview()).problems.some(problem => problem.includes('was removed from the cluster'))
+    )
+    await assert.rejects(removed.allocation(cid), error => isFault(error, 'not_ready'))
   })
 })

@@ -87,6 +87,27 @@ export class Clients {
     )
   }
 
+  /** Takes a peer out of the cluster, through any peer. */
+  remove({ id }: SimPeer): void {
+    const through = this.#random.any(this.#world.running())
+    const isAlone = (through?.consensus?.status().members.length ?? 0) < 3
+    if (through === undefined || isAlone) return
+    this.#ask(through, 'remove', async consensus => {
+      try {
+        await consensus.removeMember(id)
+        this.#world.count('removed')
+      } catch (error) {
+        if (error instanceof Violation) throw error
+        this.#world.count('not removed')
+      }
+    })
+  }
+
+  /** The members may still change. */
+  get isRemoving(): boolean {
+    return [...this.#open].some(({ peer, life, what }) => what === 'remove' && peer.isUp && peer.life === life)
+  }
+
   /** Now and then something, at any peer that runs. */
   ask(): void {
     const peer = this.#random.any(this.#world.running())

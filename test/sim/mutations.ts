@@ -228,6 +228,18 @@ export const mutations: readonly Mutation[] = [
     line: 'node.membership.truncateFrom(first.index)',
     wrong: ''
   },
+  {
+    name: 'does-not-believe-that-it-was-removed',
+    file: 'consensus/removal',
+    line: 'else if (this.#wasMember) this.#heard = placed.index',
+    wrong: ''
+  },
+  {
+    name: 'looks-for-votes-though-it-was-removed',
+    file: 'consensus/driver',
+    line: "if (this.#removal.at === null || raft.role === 'leader') raft.tick()",
+    wrong: 'raft.tick()'
+  },
   // ---- handing over ----
   {
     name: 'hands-over-to-a-peer-that-is-behind',

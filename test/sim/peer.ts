@@ -173,6 +173,8 @@ export class SimPeer implements Endpoint {
       run,
       later: (delay, work) => world.after(delay, () => run(work)),
       sending: (to, payload) => {
+        if (world.isSteady && payload[0] === 4 && this.#consensus?.status().removedAt !== null)
+          world.fail(new Violation('liveness', `${this.name} was removed and looks for votes`))
         if (promises.has(payload[0])) world.invariants.sent(this, decodeMessage(payload, { from: this.id, to }))
       }
     }

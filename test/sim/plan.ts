@@ -24,6 +24,7 @@ export const troubles = [
   'forget_leader',
   'unreachable',
   'change_members',
+  'remove',
   'renew'
 ] as const
 export type Trouble = (typeof troubles)[number]
@@ -35,7 +36,7 @@ export const profiles: Readonly<Record<string, readonly Trouble[]>> = {
   network: ['partition', 'isolate', 'usurp', 'one_way', 'bridge', 'flap', 'unreachable'],
   process: ['crash', 'crash_all', 'pause', 'elect_now', 'transfer', 'stop', 'forget_leader'],
   disk: ['slow_disk', 'broken_disk', 'crash', 'crash_all'],
-  membership: ['change_members', 'renew', 'crash', 'isolate', 'elect_now', 'transfer']
+  membership: ['change_members', 'remove', 'renew', 'crash', 'isolate', 'elect_now', 'transfer']
 }
 
 export interface Plan {

@@ -71,6 +71,9 @@ export function makeTrouble(trouble: Trouble, world: World): void {
     case 'change_members':
       changeMembers(world)
       break
+    case 'remove':
+      world.clients.remove(peer)
+      break
     case 'renew':
       world.clients.renew(peer)
       break

@@ -18,6 +18,7 @@ export interface Watcher {
 
 export class WatchedRaft extends Raft {
   readonly #watcher: Watcher
+  readonly #released: ReadState[] = []
 
   constructor(settings: RaftSettings, restored: Restored, watcher: Watcher) {
     super(settings, restored)
@@ -32,6 +33,7 @@ export class WatchedRaft extends Raft {
 
   override step(message: Message): void {
     super.step(message)
+    this.#confirmed()
     this.#watcher.observe()
   }
 
@@ -67,9 +69,22 @@ export class WatchedRaft extends Raft {
   }
 
   override released(): readonly ReadState[] {
-    const reads = super.released()
-    for (const read of reads) this.#watcher.released(read)
-    return reads
+    this.#confirmed()
+    return this.#released.splice(0)
+  }
+
+  /** A read is judged by the members of the moment in which it is confirmed. */
+  #confirmed(): void {
+    for (const read of super.released()) {
+      this.#watcher.released(read)
+      this.#released.push(read)
+    }
+  }
+
+  override outgoing(): readonly Message[] {
+    const messages = super.outgoing()
+    this.#confirmed()
+    return messages
   }
 
   override forgetLeader(): void {
@@ -79,12 +94,14 @@ export class WatchedRaft extends Raft {
 
   override ready(): Ready {
     const ready = super.ready()
+    this.#confirmed()
     this.#watcher.handed(ready)
     return ready
   }
 
   override advance(): void {
     super.advance()
+    this.#confirmed()
     this.#watcher.observe()
   }
 

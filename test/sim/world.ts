@@ -72,6 +72,8 @@ export class World implements RpcWorld {
   readonly clients: Clients
   readonly peers = new Map<PeerId, SimPeer>()
   isCalm = false
+  /** Everything is healed and agreed: whoever was removed knows it. */
+  isSteady = false
   readonly #seed: number
   readonly #trace: ((line: string) => void) | undefined
   readonly #seen = new Map<string, number>()
@@ -275,8 +277,15 @@ export class World implements RpcWorld {
     if (commit !== lastIndex) return 'the end of the log is not committed'
     const outside = [...this.peers.values()].find(({ consensus }) => consensus === undefined)
     if (outside) return `${outside.name} has not begun`
+    if (this.clients.isRemoving) return 'a peer is being removed'
     const learner = configuration.members.find(({ isVoter }) => !isVoter)
     if (learner) return `${learner.id} has no vote`
+    for (const peer of this.peers.values()) {
+      const isOutside = !configuration.members.some(({ id }) => id === peer.id)
+      const thinksItIsInside =
+        peer.core.configuration.members.some(({ id }) => id === peer.id) && peer.consensus?.status().removedAt === null
+      if (isOutside && thinksItIsInside) return `${peer.name} does not know that it was removed`
+    }
     for (const peer of this.#members(leader)) {
       const { lastIndex: last, term: at } = peer.core.status()
       const status = peer.consensus?.status()
@@ -299,13 +308,14 @@ export class World implements RpcWorld {
     void leader.consensus?.handOver({ signal: AbortSignal.timeout(handOverMs) }).catch(error => this.fail(error))
     await this.#until(this.now + handOverMs)
     const next = leaderOf(this.peers)
-    const isDone = next !== undefined && next.core.term === term + 1 && next !== leader && next.core.status().hasCommittedInTerm
+    const isDone = next !== undefined && next.core.term > term && next.core.status().hasCommittedInTerm
     if (!isDone) throw new Violation('liveness', `${leader.name} does not hand over: ${this.#describe()}`)
   }
 
   /** Left alone, it stays with its leader and talks little. */
   async #stay(): Promise<void> {
     const before = { term: leaderOf(this.peers)?.core.term, messages: this.#messages }
+    this.isSteady = true
     const lengthMs = steadyMs * this.plan.clockSkew
     await this.#until(this.now + lengthMs)
     const term = leaderOf(this.peers)?.core.term
@@ -322,9 +332,10 @@ export class World implements RpcWorld {
 
   #describe(): string {
     return [...this.peers.values()]
-      .map(({ name, hasCore, core, consensus }) => {
-        if (!hasCore) return `${name} has not begun`
-        return `${name} ${JSON.stringify({ ...core.status(), configuration: undefined, applied: consensus?.status().applied })}`
+      .map(peer => {
+        if (!peer.hasCore) return `${peer.name} has not begun`
+        const { applied, removedAt } = peer.consensus?.status() ?? {}
+        return `${peer.name} ${JSON.stringify({ ...peer.core.status(), configuration: undefined, applied, removedAt })}`
       })
       .join('\n  ')
   }

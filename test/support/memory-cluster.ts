@@ -77,6 +77,14 @@ export class MemoryCluster implements ClusterApi {
     yield* this.#stream(memoryPeers.map(peer => this.#info(peer)))
   }
 
+  /** Peers that were removed, and with force. */
+  readonly removed = new Map<PeerId, boolean>()
+
+  async removePeer(peer: PeerId, { force = false, signal }: { force?: boolean | undefined } & Abortable = {}): Promise<void> {
+    this.#enter(signal)
+    this.removed.set(peer, force)
+  }
+
   async pin(target: Cid | IpfsPath, { signal, ...options }: PinOptions & Abortable = {}): Promise<Pin> {
     this.#enter(signal)
     const cid = resolve(target)

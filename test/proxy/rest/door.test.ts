@@ -5,7 +5,8 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { suite, test } from 'node:test'
 import { defaultCors } from '../../../proxy/rest/cors.ts'
-import { ClusterError } from '../../../src/errors.ts'
+import { FlotillaClient } from '../../../src/client.ts'
+import { ClusterError, isFault } from '../../../src/errors.ts'
 import { MemoryCluster, memoryPeers } from '../../support/memory-cluster.ts'
 import { openTestDoor, testCid } from '../../support/rest.ts'
 import { until } from '../../support/until.ts'
@@ -43,6 +44,28 @@ suite('documents', () => {
       assert.deepEqual([await ask('', { 'x-flotilla-consistency': 'linearizable' }), cluster.freshReads - before], [200, 2], path)
       assert.deepEqual([await ask('?consistency=fresh'), cluster.freshReads - before], [400, 2], path)
     }
+  })
+
+  test('a peer is removed, by force where that is said, and the client of the API can say it', async () => {
+    const cluster = new MemoryCluster()
+    await using door = await openTestDoor(cluster)
+    const [first, second, third] = memoryPeers
+    const remove = (path: string) => fetch(`${door.url}/peers/${path}`, { method: 'DELETE' })
+    assert.equal((await remove(first)).status, 204)
+    assert.equal((await remove(`${second}?force=true`)).status, 204)
+    await using client = new FlotillaClient({ address: door.url })
+    await client.removePeer(third, { force: true })
+    assert.deepEqual(
+      [...cluster.removed],
+      [
+        [first, false],
+        [second, true],
+        [third, true]
+      ]
+    )
+    assert.equal((await remove('nobody')).status, 400)
+    cluster.fault = new ClusterError({ code: 'refused' }, 'it may have the only copy of 1 pin')
+    await assert.rejects(client.removePeer(third), error => isFault(error, 'refused'))
   })
 
   test('a body that nobody asked for is read and forgotten, up to 64 KiB', async () => {
