@@ -122,7 +122,9 @@ export class Answers {
     const status = Number(code)
     this.#listener.head?.({ status, text })
     if (status < 200) return
-    if (version === '0' || /\r\nconnection:[ \t]*close[ \t]*\r\n/i.test(text)) this.#isClosing = true
+    const [, fate] = /\r\nconnection:[ \t]*(close|keep-alive)[ \t]*\r\n/i.exec(text) ?? []
+    // HTTP/1.0 closes unless it says otherwise, and Kubo does say so to clients that ask for it.
+    if ((fate ?? (version === '0' ? 'close' : '')).toLowerCase() === 'close') this.#isClosing = true
     const [, length] = /\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n/i.exec(text) ?? []
     if (asked.method === 'HEAD' || status === 204 || status === 304) this.#finish('')
     else if (/\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n/i.test(text)) this.#body = new Body({ kind: 'chunked' })
