@@ -32,17 +32,27 @@ export interface Call {
 
 /** The decoded path, `undefined` where Kubo redirects or refuses it; for routing, and for the log: it holds no query. */
 export function pathOf(target: string): string | undefined {
-  const [raw = ''] = target.split('?', 1)
-  // Kubo looks at the path alone, whatever scheme and host stand in front of it.
-  const path = decode(raw.replace(/^[a-z][a-z0-9+\-.]*:(\/\/[^/]*)?/i, ''))
+  const path = decode(rawPathOf(target))
   return path === undefined || !path.startsWith('/') || /\/\/|\/\.{1,2}(\/|$)/.test(path) ? undefined : path
+}
+
+/** Kubo looks at the path alone, whatever scheme and host stand in front of it. */
+function rawPathOf(target: string): string {
+  const [raw = ''] = target.split('?', 1)
+  return raw.replace(/^[a-z][a-z0-9+\-.]*:(\/\/[^/]*)?/i, '')
+}
+
+/** Go's router cuts a path before it decodes the parts; only Kubo's own, behind it, cuts at encoded slashes too. */
+function isOfApi(target: string): boolean {
+  const [, api, version, ...rest] = rawPathOf(target).split('/', 4)
+  return rest.length > 0 && decode(api ?? '') === 'api' && decode(version ?? '') === 'v0'
 }
 
 /** @returns the call where the cluster has a part in it, `undefined` where it is Kubo's alone */
 export function readCall(target: string): Call | undefined {
   const mark = target.indexOf('?')
   const path = pathOf(target)
-  const route = path === undefined ? undefined : routeOf(path)
+  const route = path === undefined || !isOfApi(target) ? undefined : routeOf(path)
   if (!route) return undefined
   const query = mark === -1 ? '' : target.slice(mark + 1)
   const { values, args } = readQuery(query)

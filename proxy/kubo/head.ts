@@ -5,6 +5,7 @@
  *
  * @see https://pkg.go.dev/net/http Server, and https://www.rfc-editor.org/rfc/rfc9112 section 6.3 (message body length)
  */
+import { isIPv6 } from 'node:net'
 
 /** As Kubo: 1 MiB of head, and the slack that Go adds. */
 export const headBytesMax = (1 << 20) + 4_096
@@ -89,17 +90,17 @@ export function readHead(text: string): RequestHead | Refusal {
   const framing = framingOf(headers, { isOld })
   if ('status' in framing) return framing
   const connection = valuesOf(headers, 'connection')
-  const expectations = valuesOf(headers, 'expect')
-  const expectsContinue = expectations.length > 0 && hasToken(expectations, '100-continue')
+  const expectation = headerOf(headers, 'expect') ?? ''
+  const expectsContinue = hasWord(expectation, '100-continue')
   return {
     text,
     method,
     target,
     isOld,
     framing: framing.framing,
-    isLast: framing.isOdd || isPreface || hasToken(connection, 'close') || (isOld && !hasToken(connection, 'keep-alive')),
+    isLast: framing.isOdd || isPreface || isClosing(connection, { isOld }),
     expectsContinue: expectsContinue && !isOld,
-    hasOddExpectation: !expectsContinue && (expectations[0] ?? '') !== '',
+    hasOddExpectation: !expectsContinue && expectation !== '',
     headers
   }
 }
@@ -184,16 +185,30 @@ function framingOf(headers: readonly string[], { isOld }: { isOld: boolean }): {
 
 /** What Go's `url.ParseRequestURI` takes, as far as it decides whether the request is one at all. */
 function isReadableTarget(target: string, method: string): boolean {
-  if (target === '' || target.includes('\r')) return false
+  if (target === '' || /[\r\t]/.test(target)) return false
   if (target === '*') return true
   if (method === 'CONNECT' && !target.startsWith('/')) return /^[!$&'()*+,\-.0-9:;=A-Z[\]_a-z~]+$/.test(target)
   const [before = ''] = target.split('?', 1)
   if (before.startsWith('/')) return !/%(?![0-9a-f]{2})/i.test(before)
   const [, scheme, rest = ''] = /^([a-z][a-z0-9+\-.]*):(.*)$/is.exec(before) ?? []
   if (scheme === undefined) return false
+  // Behind a scheme, what does not begin with a slash is no path, and Go does not look at it.
+  if (!rest.startsWith('/')) return true
   const [, authority = '', path = ''] = rest.startsWith('//') ? (/^\/\/([^/]*)(.*)$/s.exec(rest) ?? []) : ['', '', rest]
-  // Bytes that a host cannot have, brackets that do not fit, escapes: Go is exact here, and this is more narrow still.
-  return /^([\w.\-~]*|\[[0-9a-f:.]+\])(:\d*)?$/i.test(authority) && !/%(?![0-9a-f]{2})/i.test(path)
+  // Without the user names that Go would take.
+  const [host, inBrackets] = /^(?:(?:[\w.\-~!$&'()*+,;=<>"\x80-\xff]|%[89a-f][0-9a-f])*|\[([0-9a-f:.]+)\])(?::\d*)?$/i.exec(authority) ?? []
+  if (host === undefined || (inBrackets !== undefined && !isIPv6(inBrackets))) return false
+  return !/%(?![0-9a-f]{2})/i.test(path)
+}
+
+function isClosing(connection: readonly string[], { isOld }: { isOld: boolean }): boolean {
+  if (hasToken(connection, 'close') || hasWord(connection[0] ?? '', 'close')) return true
+  return isOld && !hasToken(connection, 'keep-alive')
+}
+
+/** Go's own, more careless way to look into a value: a space ends a word as a comma does. */
+function hasWord(value: string, wanted: string): boolean {
+  return value.split(/[ ,\t]/).some(word => word.toLowerCase() === wanted)
 }
 
 function hasToken(values: readonly string[], wanted: string): boolean {
