@@ -16,7 +16,7 @@ import { LaterWrites } from './later-writes.ts'
 import { fromConfiguration } from './members.ts'
 import type { DriverParts, DriverSettings } from './parts.ts'
 import { Proposals } from './proposals.ts'
-import { noLeader, reachOf } from './reach.ts'
+import { Reach } from './reach.ts'
 import { Reads } from './reads.ts'
 import { Removal, removedError } from './removal.ts'
 import { ServedMembers } from './served-members.ts'
@@ -41,6 +41,7 @@ export class Driver implements AsyncDisposable {
   readonly #later: LaterWrites
   readonly #served: ServedMembers
   readonly #removal: Removal
+  readonly #reach: Reach
   #raft: Raft | undefined
   #applier!: Applier
   #applied = 0
@@ -64,6 +65,7 @@ export class Driver implements AsyncDisposable {
     this.#later = new LaterWrites(parts.store, error => this.#fail(error))
     this.#served = new ServedMembers(parts.rpc)
     this.#removal = new Removal(parts.rpc.self)
+    this.#reach = new Reach(parts.rpc, () => this.#members)
     this.#delivery = new Delivery({
       ...parts,
       proposals: this.#proposals,
@@ -76,7 +78,7 @@ export class Driver implements AsyncDisposable {
         leader: () => this.#core.leader,
         ask: id => (this.#end ? 'not_leader' : this.#command(core => core.read(id))),
         applied: () => this.#applied,
-        noLeader: () => this.#noLeader()
+        noLeader: () => this.#reach.noLeader()
       },
       settings.proposals
     )
@@ -180,10 +182,11 @@ export class Driver implements AsyncDisposable {
       this.#isTickDue = false
       // One that was removed looks for no votes.
       if (this.#removal.at === null || raft.role === 'leader') raft.tick()
-      this.#proposals.expire(() => this.#noLeader())
+      this.#proposals.expire(this.#reach.patienceMs(raft.leader, this.#settings.proposals.timeoutMs), () => this.#reach.noLeader())
     }
     this.#watchReign()
-    if (this.#commits.isAwaited) this.#commits.settle({ commit: raft.commit, isLeader: raft.role === 'leader' }, () => this.#noLeader())
+    if (this.#commits.isAwaited)
+      this.#commits.settle({ commit: raft.commit, isLeader: raft.role === 'leader' }, () => this.#reach.noLeader())
     if (raft.leader !== null && raft.transferTo === null) this.#delivery.deliver(raft.leader as PeerId)
     if (this.#round === undefined && (raft.hasReady() || this.#applied < raft.commit)) this.#round = this.#runRound()
     else this.#send(raft.outgoing())
@@ -288,10 +291,6 @@ export class Driver implements AsyncDisposable {
       this.#transport.newReign()
     }
     this.#onStatus()
-  }
-
-  #noLeader(): ClusterError {
-    return noLeader(reachOf(this.#members, this.#parts.rpc))
   }
 
   // ---- members and connections ----

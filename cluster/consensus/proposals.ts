@@ -129,11 +129,11 @@ export class Proposals {
     if (origin === this.#origin) this.#take(sequence)?.resolve(proposed)
   }
 
-  /** Gives up on those that are too old. */
-  expire(noLeader: () => ClusterError): void {
+  /** Gives up on those that have waited for `timeoutMs`. */
+  expire(timeoutMs: number, noLeader: () => ClusterError): void {
     const nowMs = this.#clock.monotonicMs()
     for (const { sinceMs, sequence, handing } of this.#waiting.values()) {
-      if (nowMs - sinceMs < this.#limits.timeoutMs) return
+      if (nowMs - sinceMs < timeoutMs) return
       this.#take(sequence)?.reject(handing > 0 ? unknown() : noLeader())
     }
   }

@@ -1,23 +1,47 @@
-/** Which voters this peer reaches: what a client is told where there is no leader. */
+/** Which of the voters this peer reaches: whether it can hope for a majority, and what to tell clients where it cannot. */
 import { ClusterError } from '../../src/errors.ts'
 import type { Rpc } from '../net/rpc.ts'
+import type { NodeId } from '../raft/types.ts'
 import type { ClusterMember } from './consensus.ts'
 
-export interface Reach {
-  readonly voters: number
-  /** With this peer itself. */
-  readonly reached: number
-  /** The others, by name where they have one. */
-  readonly missing: readonly string[]
-}
+/**
+ * Nobody waits longer than this at a peer that is cut off. As long as it takes to notice a silent link: who asks in the moment of the cut, and who asks
+ * in the middle of it, are told after about the same time; a link that is back at once does not make errors.
+ */
+const cutOffMs = 1_500
 
-export function reachOf(members: readonly ClusterMember[], rpc: Pick<Rpc, 'self' | 'isConnected'>): Reach {
-  const voters = members.filter(({ isVoter }) => isVoter)
-  const missing = voters.filter(({ id }) => id !== rpc.self && !rpc.isConnected(id)).map(({ name, id }) => name || id)
-  return { voters: voters.length, reached: voters.length - missing.length, missing }
-}
+export class Reach {
+  readonly #rpc: Pick<Rpc, 'self' | 'isConnected'>
+  readonly #members: () => readonly ClusterMember[]
 
-export function noLeader({ voters, reached, missing }: Reach): ClusterError {
-  const names = missing.length === 0 ? '' : `, not reached: ${missing.join(', ')}`
-  return new ClusterError({ code: 'no_leader', voters, reached }, `no leader: ${reached} of ${voters} voters are reached${names}`)
+  constructor(rpc: Pick<Rpc, 'self' | 'isConnected'>, members: () => readonly ClusterMember[]) {
+    this.#rpc = rpc
+    this.#members = members
+  }
+
+  /** How long a proposal may wait now. Somebody else who leads may reach the majority that this peer does not. */
+  patienceMs(leader: NodeId | null, timeoutMs: number): number {
+    const isLed = leader !== null && leader !== this.#rpc.self
+    if (isLed) return timeoutMs
+    const voters = this.#voters()
+    const hasMajority = 2 * (voters.length - this.#missing(voters).length) > voters.length
+    return hasMajority ? timeoutMs : Math.min(cutOffMs, timeoutMs)
+  }
+
+  noLeader(): ClusterError {
+    const voters = this.#voters()
+    const missing = this.#missing(voters).map(({ name, id }) => name || id)
+    const reached = voters.length - missing.length
+    const names = missing.length === 0 ? '' : `, not reached: ${missing.join(', ')}`
+    const message = `no leader: ${reached} of ${voters.length} voters are reached${names}`
+    return new ClusterError({ code: 'no_leader', voters: voters.length, reached }, message)
+  }
+
+  #voters(): readonly ClusterMember[] {
+    return this.#members().filter(({ isVoter }) => isVoter)
+  }
+
+  #missing(voters: readonly ClusterMember[]): readonly ClusterMember[] {
+    return voters.filter(({ id }) => id !== this.#rpc.self && !this.#rpc.isConnected(id))
+  }
 }
