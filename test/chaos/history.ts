@@ -1,11 +1,13 @@
 /** What clients asked for and were told, as they saw it: by one clock, the harness's own. */
 
+import type { Cid } from '../../src/types.ts'
+
 /** The name of the pin that is agreed for a CID: every pin of a history has a name of its own. `null` where it is not pinned. */
 export type Value = string | null
 
 interface Call {
-  /** The CID. CIDs are independent of each other. */
-  readonly key: string
+  /** CIDs are independent of each other. */
+  readonly key: Cid
   readonly peer: string
   /** Milliseconds. */
   readonly calledAt: number
@@ -22,8 +24,8 @@ export type Operation = Call &
     | { readonly kind: 'get'; readonly found: Value }
   )
 
-export function byKey(operations: readonly Operation[]): Map<string, Operation[]> {
-  const keys = new Map<string, Operation[]>()
+export function byKey(operations: readonly Operation[]): Map<Cid, Operation[]> {
+  const keys = new Map<Cid, Operation[]>()
   for (const operation of operations) {
     const known = keys.get(operation.key)
     if (known) known.push(operation)

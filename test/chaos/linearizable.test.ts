@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import type { Cid } from '../../src/types.ts'
 import { isKnown, type Operation, step, type Value } from './history.ts'
 import { check } from './linearizable.ts'
 
@@ -8,12 +9,12 @@ const never = Number.POSITIVE_INFINITY
 
 type Span = readonly [calledAt: number, returnedAt: number]
 
-function call([calledAt, returnedAt]: Span, key = 'k') {
+function call([calledAt, returnedAt]: Span, key = 'k' as Cid) {
   return { key, peer: 'p', calledAt, returnedAt }
 }
-const pin = (name: string, span: Span, key?: string): Operation => ({ ...call(span, key), kind: 'pin', name })
+const pin = (name: string, span: Span, key?: Cid): Operation => ({ ...call(span, key), kind: 'pin', name })
 const unpin = (found: Value | undefined, span: Span): Operation => ({ ...call(span), kind: 'unpin', found })
-const get = (found: Value, span: Span, key?: string): Operation => ({ ...call(span, key), kind: 'get', found })
+const get = (found: Value, span: Span, key?: Cid): Operation => ({ ...call(span, key), kind: 'get', found })
 
 const good: Readonly<Record<string, readonly Operation[]>> = {
   'nothing at all': [],
@@ -30,7 +31,7 @@ const good: Readonly<Record<string, readonly Operation[]>> = {
   'an unpin of unknown outcome that did not': [pin('a', [0, 1]), unpin(undefined, [2, never]), get('a', [3, 4])],
   'an unpin beside a pin finds nothing': [pin('a', [0, 9]), unpin(null, [1, 2])],
   'an answer in the instant of a call is beside it': [pin('a', [0, 5]), get(null, [5, 6])],
-  'CIDs are apart': [pin('a', [0, 1], 'x'), get(null, [2, 3], 'y')]
+  'CIDs are apart': [pin('a', [0, 1], 'x' as Cid), get(null, [2, 3], 'y' as Cid)]
 }
 
 const bad: Readonly<Record<string, readonly Operation[]>> = {
@@ -99,7 +100,7 @@ const correct: fc.Arbitrary<Made> = fc
   .map(steps => {
     const operations: Operation[] = []
     let value: Value = null
-    const key = 'k'
+    const key = 'k' as Cid
     for (const [number, { kind, client, before, after, isLost, didHappen }] of steps.entries()) {
       const moment = number + 1
       const span = { key, peer: `p${client}`, calledAt: moment - before, returnedAt: isLost ? never : moment + after + 0.5 }

@@ -7,12 +7,13 @@
  *
  * Testing for linearizability, G. Lowe (2017); P-compositionality, A. Horn and D. Kroening (2015).
  */
+import type { Cid } from '../../src/types.ts'
 import { byKey, isKnown, type Operation, step, type Value } from './history.ts'
 
 export interface Verdict {
   /** `undecided` where the search needed more memory than it may have. */
   readonly verdict: 'linearizable' | 'violation' | 'undecided'
-  readonly key: string
+  readonly key: Cid
   readonly operations: readonly Operation[]
   /** The longest explanation that was found: in this order. */
   readonly placed: readonly Operation[]
