@@ -53,6 +53,9 @@ function parser(words: readonly string[], version: string) {
           async () => (await import('./status.ts')).statusCommand
         )
       )
+      .command(
+        lazy('state', 'Export and import what is agreed: state export, state import', async () => (await import('./state.ts')).stateCommand)
+      )
       .command(lazy('health', 'What is wrong; exit code 1 if anything is', async () => (await import('./health.ts')).healthCommand))
       .example('$0 up', 'three peers and three Kubos, to try it out')
       .example('$0 pin add --name site --wait bafybei…', 'pin, and wait until enough peers hold it')

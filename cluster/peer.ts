@@ -29,6 +29,7 @@ import { Repositories } from './repositories.ts'
 import { openStore, type StoreSettings } from './state/open-store.ts'
 import { Pinset } from './state/pinset.ts'
 import { type KnownPeer, PinStatuses } from './status.ts'
+import { Transfer } from './transfer.ts'
 
 export interface PeerParts {
   readonly clock: Clock
@@ -157,6 +158,10 @@ export async function startPeer(
     if (consistency === 'linearizable') await consensus.readBarrier({ signal })
   }
   const pins = new Pins({ consensus, pinset, clock, resolve: (path, options) => kubo.resolve(path, options), candidates }, settings.pins)
+  const transfer = new Transfer(
+    { consensus, pinset, clock, candidates, requireState },
+    { min: settings.pins.replicationMin, max: settings.pins.replicationMax }
+  )
   const copies = new Copies({ rpc: network, pinset, tracker, clock })
   const knownPeers = (): KnownPeer[] =>
     consensus.status().members.map(({ id, name }) => {
@@ -249,6 +254,8 @@ export async function startPeer(
     follow: (cid, options) => statuses.follow(cid, options),
     repositories: options => repositories.sizes(options),
     collectGarbage: options => repositories.collect(options),
+    exportState: options => transfer.export(options),
+    importPins: (given, options) => transfer.import(given, options),
     overview: async () =>
       overview({ self, status: () => consensus.status(), isConnected: peer => network.isConnected(peer), known, pins: () => pinset.count }),
     async [Symbol.asyncDispose]() {

@@ -6,6 +6,7 @@ import type { Abortable } from '../src/lifetime.ts'
 import type { Cid, IpfsPath, PeerId, Pin, PinOptions } from '../src/types.ts'
 import { allocate, type Candidate } from './allocator.ts'
 import type { Consensus } from './consensus/consensus.ts'
+import { factorsOf } from './factors.ts'
 import { decodeResult, encodeOperation, type PinOperation } from './state/operations.ts'
 import type { Pinset } from './state/pinset.ts'
 
@@ -131,7 +132,7 @@ export class Pins {
     const nowMs = this.#parts.clock.wallMs()
     const source = options.pinUpdate && options.pinUpdate !== cid ? await this.#source(options.pinUpdate) : undefined
     const wanted = source ? { ...source, ...newName(options) } : options
-    const { min, max } = this.#factors(wanted)
+    const { min, max } = factorsOf(wanted, { min: this.#settings.replicationMin, max: this.#settings.replicationMax })
     const mode = wanted.mode ?? 'recursive'
     const expireAt = (source ? options.expireAt : wanted.expireAt) ?? null
     if (expireAt !== null && expireAt <= nowMs) {
@@ -179,17 +180,6 @@ export class Pins {
     if (pin.type !== 'pin') refuse('this pin type cannot be updated')
     return pin
   }
-
-  /** Checks in the order and with the words of ipfs-cluster, whose clients show them. */
-  #factors({ replicationMin, replicationMax }: PinOptions): { min: number; max: number } {
-    const min = replicationMin || this.#settings.replicationMin
-    const max = replicationMax || this.#settings.replicationMax
-    if (max !== -1 && min > max) invalid('cluster.replication_factor_min is larger than max')
-    if (min < -1) invalid('cluster.replication_factor_min is wrong')
-    if (max < -1) invalid('cluster.replication_factor_max is wrong')
-    if ((min === -1) !== (max === -1)) invalid('cluster.replication_factor_min and max must be -1 when one of them is')
-    return { min, max }
-  }
 }
 
 interface Decision {
@@ -204,8 +194,4 @@ function newName({ name }: PinOptions): { name?: string } {
 
 function refuse(message: string): never {
   throw new ClusterError({ code: 'refused' }, message)
-}
-
-function invalid(message: string): never {
-  throw new ClusterError({ code: 'invalid' }, message)
 }

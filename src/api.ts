@@ -6,6 +6,8 @@ import type { Abortable } from './lifetime.ts'
 import type {
   Cid,
   Collected,
+  ImportOptions,
+  ImportProgress,
   IpfsPath,
   Overview,
   PeerId,
@@ -16,6 +18,7 @@ import type {
   PinStatus,
   PinType,
   RepositorySize,
+  StateExport,
   Status
 } from './types.ts'
 
@@ -116,6 +119,23 @@ export interface ClusterApi {
    * error and stops nothing. Ends with its caller.
    */
   collectGarbage(options?: CollectOptions): AsyncIterable<Collected>
+
+  /**
+   * Everything that is agreed, from one consistent cut, in flat memory. `linearizable`: nothing that was agreed before the call is missing; else as
+   * far as this peer has come.
+   * @throws ClusterError `not_ready`; with `linearizable` also `no_leader` and `timeout`
+   */
+  exportState(options?: ReadOptions): Promise<StateExport>
+
+  /**
+   * Has many pins agreed, some hundred in one entry of the log: each as it is given, but with the allocation that fits this cluster. Pins that are
+   * not among them stay. Giving the same pins again changes nothing, so that an import that was cut off is simply repeated; a CID must not come twice.
+   * The first item comes within a second, and so does each next one.
+   *
+   * @param pins read no faster than they are agreed; what it throws ends the import
+   * @throws ClusterError as {@link pin}; what was counted until then is agreed
+   */
+  importPins(pins: AsyncIterable<Pin>, options?: ImportOptions & Abortable): AsyncIterable<ImportProgress>
 
   /** Roles, lag, space, queues, pins by state, and what is wrong. Works without a quorum. */
   overview(options?: Abortable): Promise<Overview>

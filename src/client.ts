@@ -2,6 +2,7 @@
  * The typed client: `ClusterApi` over the REST API, of a peer of this system or, as far as it goes, of ipfs-cluster. What a peer throws is
  * thrown here again, with the same code.
  */
+import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { socketAddressOf, urlOf } from './address.ts'
 import type { ClusterApi, CollectOptions, ReadOptions, RepositoriesOptions, StatusesOptions, WaitLevel } from './api.ts'
@@ -9,10 +10,26 @@ import { isPath } from './codec.ts'
 import { ClusterError, type Fault, messageOf } from './errors.ts'
 import { Agent } from './http-agent.ts'
 import type { Abortable } from './lifetime.ts'
-import type { Cid, IpfsPath, Overview, PeerId, PeerInfo, Pin, PinOptions, PinProgress, PinStatus, PinType } from './types.ts'
+import { exportBytes, linesOf } from './lines.ts'
+import type {
+  Cid,
+  ImportOptions,
+  ImportProgress,
+  IpfsPath,
+  Overview,
+  PeerId,
+  PeerInfo,
+  Pin,
+  PinOptions,
+  PinProgress,
+  PinStatus,
+  PinType,
+  StateExport
+} from './types.ts'
 import {
   collectedFromJson,
   errorFromJson,
+  importProgressFromJson,
   overviewFromJson,
   peerInfoFromJson,
   pinFromJson,
@@ -21,8 +38,8 @@ import {
   repositorySizeFromJson,
   versionFromJson
 } from './wire.ts'
-import { faultFromHeader, faultHeader, fromHeaderText, streamErrorTrailer } from './wire-fault.ts'
-import { writePinOptions } from './wire-options.ts'
+import { faultFromHeader, faultHeader, fromHeaderText, indexHeader, streamErrorTrailer } from './wire-fault.ts'
+import { writeImportOptions, writePinOptions } from './wire-options.ts'
 
 export interface ClientSettings {
   /** A multiaddress (`/ip4/127.0.0.1/tcp/9094`, `/unix/run/flotilla.sock`) or a URL, whose user and password count as `basicAuth`. */
@@ -33,10 +50,13 @@ export interface ClientSettings {
 
 /** CIDs asked for in one request: what fits into the 4 KiB of headers that a peer takes. */
 const cidsMax = 40
-/** A line longer than this is not ours. A status of a thousand peers is about 500 kB. */
-const lineMax = 16 * 1024 * 1024
 
-type Call = Abortable & { readonly method?: 'GET' | 'POST' | 'DELETE'; readonly query?: URLSearchParams; readonly cid?: Cid }
+type Call = Abortable & {
+  readonly method?: 'GET' | 'POST' | 'DELETE'
+  readonly query?: URLSearchParams
+  readonly cid?: Cid
+  readonly body?: Readable
+}
 type Reply = Dispatcher.ResponseData
 
 export class FlotillaClient implements ClusterApi, AsyncDisposable {
@@ -125,6 +145,44 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     return this.#lines('/ipfs/garbage', { method: 'POST', query: queryOf({ which }), signal }, collectedFromJson)
   }
 
+  async exportState({ consistency, signal }: ReadOptions = {}): Promise<StateExport> {
+    const call = { query: queryOf({ consistency }), signal }
+    const reply = await this.#request('/state/export', call)
+    return { index: Number(reply.headers[indexHeader] ?? 0), pins: this.#linesOf(reply, call, pinFromJson) }
+  }
+
+  importPins(pins: AsyncIterable<Pin>, options: ImportOptions & Abortable = {}): AsyncIterable<ImportProgress> {
+    return this.importBytes(exportBytes(pins), options)
+  }
+
+  /** As {@link importPins}, from an export as it is: read by the peer alone. */
+  async *importBytes(
+    bytes: AsyncIterable<Uint8Array>,
+    { signal, ...options }: ImportOptions & Abortable = {}
+  ): AsyncIterable<ImportProgress> {
+    let failure: { readonly error: unknown } | undefined
+    const body = Readable.from(
+      (async function* () {
+        try {
+          yield* bytes
+        } catch (error) {
+          failure = { error }
+          throw error
+        }
+      })(),
+      { objectMode: false }
+    )
+    try {
+      const call: Call = { method: 'POST', query: writeImportOptions(options), body, signal }
+      yield* this.#lines('/state/import', call, importProgressFromJson)
+    } catch (error) {
+      // The connection broke because there was nothing more to send: why is the news.
+      throw failure === undefined ? error : failure.error
+    } finally {
+      body.destroy()
+    }
+  }
+
   async overview(options: Abortable = {}): Promise<Overview> {
     return this.#document('/health/overview', options, overviewFromJson)
   }
@@ -144,7 +202,10 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
   }
 
   async *#lines<T>(path: string, call: Call, read: (value: unknown) => T): AsyncGenerator<T, void, undefined> {
-    const reply = await this.#request(path, call)
+    yield* this.#linesOf(await this.#request(path, call), call, read)
+  }
+
+  async *#linesOf<T>(reply: Reply, call: Call, read: (value: unknown) => T): AsyncGenerator<T, void, undefined> {
     try {
       for await (const line of linesOf(reply.body)) yield this.#read(line, read)
     } catch (error) {
@@ -154,7 +215,7 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
   }
 
   async #request(path: string, call: Call): Promise<Reply> {
-    const { method = 'GET', query, signal } = call
+    const { method = 'GET', query, body, signal } = call
     const search = query?.size ? `?${query}` : ''
     let reply: Reply
     try {
@@ -163,6 +224,7 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
         path: `${path}${search}`,
         method,
         headers: this.#headers,
+        ...(body && { body }),
         ...(signal && { signal })
       })
     } catch (error) {
@@ -263,18 +325,6 @@ function pathOf(target: Cid | IpfsPath): string {
 
 function queryOf(entries: Readonly<Record<string, string | undefined>>): URLSearchParams {
   return new URLSearchParams(Object.entries(entries).filter((entry): entry is [string, string] => Boolean(entry[1])))
-}
-
-async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string, void, undefined> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  for await (const chunk of body) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-    rest = lines.pop() ?? ''
-    if (rest.length > lineMax) throw new ClusterError({ code: 'peer_unreachable', peer: null }, 'the answer has a line without an end')
-    for (const line of lines) if (line !== '') yield line
-  }
-  if (rest.trim() !== '') yield rest
 }
 
 function jsonOf(text: string): unknown {

@@ -4,6 +4,7 @@ import type { MultibaseDecoder } from 'multiformats/bases/interface'
 import { bases } from 'multiformats/basics'
 import { CID } from 'multiformats/cid'
 import { decode as decodeMultihash } from 'multiformats/hashes/digest'
+import { bytesOfCid, textOfCid } from './base32.ts'
 import { ClusterError } from './errors.ts'
 import { Recent } from './recent.ts'
 import type { Cid, IpfsPath, Multiaddr, PeerId } from './types.ts'
@@ -28,6 +29,11 @@ export function parseCid(text: string): Cid {
 }
 
 export function tryCid(text: string): Cid | undefined {
+  const bytes = bytesOfCid(text)
+  if (bytes !== undefined) {
+    remember(text as Cid, bytes)
+    return text as Cid // canonical, or there would be no bytes
+  }
   const cid = decodeCid(text)
   return cid && cidOf(cid)
 }
@@ -39,14 +45,14 @@ export function cidOf(cid: CID): Cid {
 
 /** @returns bytes that are shared: nobody may change them */
 export function cidBytes(cid: Cid): Uint8Array {
-  return recentBytes.get(cid) ?? remember(cid, CID.parse(cid).bytes)
+  return recentBytes.get(cid) ?? remember(cid, bytesOfCid(cid) ?? CID.parse(cid).bytes)
 }
 
 export function cidFromBytes(bytes: Uint8Array): Cid {
-  return cidOf(CID.decode(bytes))
+  return (textOfCid(bytes) as Cid | undefined) ?? cidOf(CID.decode(bytes))
 }
 
-/** One pin is a key of several rows and a field of several messages within milliseconds: decoding base32 each time is a tenth of a leader's work. */
+/** One pin is a key of several rows and a field of several messages within milliseconds: decoding base32 each time adds up. */
 const recentBytes = new Recent<Cid, Uint8Array>(1_024)
 
 function remember(cid: Cid, bytes: Uint8Array): Uint8Array {

@@ -198,3 +198,31 @@ export interface Overview {
   /** What is wrong and why: whole sentences, worst first. Empty means healthy. */
   readonly problems: readonly string[]
 }
+
+/** What an import asks for beside the pins. */
+export interface ImportOptions {
+  /** What to do with a pin that is there already, and differs. Default: `replace`. */
+  readonly existing?: 'replace' | 'keep'
+  /** In place of what each pin says; both or none. */
+  readonly replicationMin?: number
+  readonly replicationMax?: number
+}
+
+/** How far an import has come. */
+export interface ImportProgress {
+  /** Pins that are agreed: the sum of the three below. */
+  readonly pins: number
+  readonly added: number
+  readonly replaced: number
+  /** There already: the same, or kept. */
+  readonly unchanged: number
+  readonly done: boolean
+}
+
+/** The agreed pins as of one index of the log, to be kept. */
+export interface StateExport {
+  /** What was agreed up to there is in it. */
+  readonly index: number
+  /** In the order of CID bytes. Reading them to the end, or leaving the loop, closes what is open below. */
+  readonly pins: AsyncIterable<Pin>
+}

@@ -7,6 +7,8 @@ import type { Fault } from './errors.ts'
 import type { Json } from './wire-fields.ts'
 
 export const faultHeader = 'x-flotilla-fault'
+/** Of an export: the index up to which everything is in it. */
+export const indexHeader = 'x-flotilla-index'
 /** Trailer of a stream that failed after its first line. An empty value means success; several values are all meant. */
 export const streamErrorTrailer = 'x-stream-error'
 

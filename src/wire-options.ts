@@ -5,7 +5,7 @@
 import type { Consistency } from './api.ts'
 import { parseCid, parseDuration, parseMultiaddr, tryPeerId } from './codec.ts'
 import { ClusterError, messageOf } from './errors.ts'
-import type { Cid, PeerId, PinOptions, PinType, Status } from './types.ts'
+import type { Cid, ImportOptions, PeerId, PinOptions, PinType, Status } from './types.ts'
 import { statuses } from './types.ts'
 import { pinTypes } from './wire.ts'
 import { formatTime, lastMs, parseTime } from './wire-time.ts'
@@ -63,6 +63,32 @@ export function writePinOptions(options: PinOptions): URLSearchParams {
     if (key === '') throw invalid('a metadata entry needs a key')
     query.set(`${metadataPrefix}${key}`, value)
   }
+  return query
+}
+
+/** @throws ClusterError `invalid` */
+export function readImportOptions(query: Query): ImportOptions {
+  const existing = first(query, 'existing')
+  if (existing !== '' && existing !== 'replace' && existing !== 'keep')
+    throw invalid('parameter existing invalid: expected replace or keep')
+  const replicationMin = integer(query, 'replication-min')
+  const replicationMax = integer(query, 'replication-max')
+  if ((replicationMin === undefined) !== (replicationMax === undefined)) {
+    throw invalid('replication-min and replication-max of an import go together: give both or none')
+  }
+  return {
+    ...(existing !== '' && { existing }),
+    ...(replicationMin !== undefined && { replicationMin }),
+    ...(replicationMax !== undefined && { replicationMax })
+  }
+}
+
+/** The inverse of {@link readImportOptions}. */
+export function writeImportOptions({ existing, replicationMin, replicationMax }: ImportOptions): URLSearchParams {
+  const query = new URLSearchParams()
+  if (existing) query.set('existing', existing)
+  if (replicationMin) query.set('replication-min', String(replicationMin))
+  if (replicationMax) query.set('replication-max', String(replicationMax))
   return query
 }
 

@@ -11,6 +11,7 @@ import { ClusterError } from './errors.ts'
 import type {
   Collected,
   FetchProgress,
+  ImportProgress,
   KuboIdentity,
   Overview,
   PeerHealth,
@@ -263,6 +264,23 @@ export function collectedToJson({ peer, cid, error }: Collected): Json {
 export function collectedFromJson(value: unknown): Collected {
   const from = objectOf(value, 'garbage')
   return { peer: requiredField(from, 'peer', parsePeerId), cid: parsedField(from, 'cid', parseCid), error: textField(from, 'error') }
+}
+
+/** One line of the answer to `POST /state/import`, which only this system has. */
+export function importProgressToJson({ pins, added, replaced, unchanged, done }: ImportProgress): Json {
+  return { pins, added, replaced, unchanged, done }
+}
+
+/** @throws ClusterError `invalid` */
+export function importProgressFromJson(value: unknown): ImportProgress {
+  const from = objectOf(value, 'progress')
+  return {
+    pins: numberField(from, 'pins'),
+    added: numberField(from, 'added'),
+    replaced: numberField(from, 'replaced'),
+    unchanged: numberField(from, 'unchanged'),
+    done: flagField(from, 'done')
+  }
 }
 
 /** `GET /health/overview`, which only this system has. */

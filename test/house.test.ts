@@ -13,7 +13,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: ['src', 'proxy', 'cluster', 'cli']
 }
 /** What other rooms may name: everything else is private. */
-const entrances = [/^src\//, /^proxy\/doors\.ts$/, /^cluster\/peer\.ts$/, /^cluster\/net\/identity\.ts$/]
+const entrances = [/^src\//, /^proxy\/doors\.ts$/, /^cluster\/(stopped-)?peer\.ts$/, /^cluster\/net\/identity\.ts$/]
 /** One owner per dependency: a package, and the files that may import it. */
 const owners: readonly (readonly [RegExp, RegExp])[] = [
   [/^(libp2p|@libp2p\/(?!interface$).+|@multiformats\/multiaddr|@noble\/ciphers.*)$/, /^cluster\/net\//],

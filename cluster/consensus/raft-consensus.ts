@@ -78,13 +78,7 @@ export class RaftConsensus implements Consensus {
 
   /** The cluster this folder belongs to, before anything is started; `undefined` where it is empty. @throws ClusterError `cannot_start` */
   static async clusterIdOf(store: Store, self: PeerId): Promise<string | undefined> {
-    const identity = await new LogStorage(store).identity()
-    if (identity !== undefined && identity.nodeId !== self) {
-      throw new ClusterError(
-        { code: 'cannot_start' },
-        `the data folder belongs to peer ${identity.nodeId}, but identity.json says ${self}: a peer and its data go together; restore the identity, or start with an empty data folder and join as a new peer`
-      )
-    }
+    const identity = await new LogStorage(store).identityOf(self)
     return identity?.clusterId
   }
 

@@ -69,6 +69,15 @@ export class LogStorage {
     })
   }
 
+  /** As {@link identity}, of a folder that is nobody else's. @throws ClusterError `cannot_start` */
+  async identityOf(self: PeerId): Promise<Identity | undefined> {
+    const identity = await this.identity()
+    if (identity === undefined || identity.nodeId === self) return identity
+    throw cannotStart(
+      `the data folder belongs to peer ${identity.nodeId}, but identity.json says ${self}: a peer and its data go together; restore the identity, or start with an empty data folder and join as a new peer`
+    )
+  }
+
   /**
    * The first rows of a folder, durable when it returns: to whom it belongs and the configuration the log begins with.
    *

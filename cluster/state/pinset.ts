@@ -9,9 +9,10 @@ import { Recent } from '../../src/recent.ts'
 import type { Cid, Pin } from '../../src/types.ts'
 import { Watchers } from '../../src/watchers.ts'
 import type { Applied, Operation, StateMachine } from '../consensus/consensus.ts'
+import { Draft, type PinChange } from './draft.ts'
 import { key, numberKey, numberOf, prefixRange } from './keys.ts'
-import { decodeOperation, encodeResult, type OperationResult, type PinOperation } from './operations.ts'
-import { decodePin, encodePin } from './record.ts'
+import { decodeOperation, encodeResult, type PinOperation } from './operations.ts'
+import { decodePin } from './record.ts'
 import type { Store, WriteOp } from './store.ts'
 
 /** Pins by CID bytes. */
@@ -21,14 +22,6 @@ const expiries = 'x/'
 const countKey = key('p/count')
 /** Pins that were looked at or changed last, kept in memory: applying a change looks again at what its proposer has just looked at. */
 const recentMax = 2_048
-
-export interface PinChange {
-  readonly cid: Cid
-  readonly before: Pin | undefined
-  readonly after: Pin | undefined
-  /** Log index of the operation. */
-  readonly index: number
-}
 
 export class Pinset implements StateMachine {
   readonly #store: Store
@@ -95,23 +88,11 @@ export class Pinset implements StateMachine {
 
   async apply(operations: readonly Operation[]): Promise<Applied> {
     const decoded = operations.map(({ index, data }) => ({ index, operation: decodeOperation(data) }))
-    const present = await this.#load(decoded.map(({ operation }) => cidOf(operation)))
-    const changes: PinChange[] = []
-    const writes: WriteOp[] = []
-    const results: Uint8Array[] = []
-    let count = this.#count
-    for (const { index, operation } of decoded) {
-      const cid = cidOf(operation)
-      const before = present.get(cid)
-      const result = check(operation, before)
-      results.push(encodeResult(result))
-      if (result.status !== 'done') continue
-      const after = operation.type === 'pin' ? { ...operation.pin, version: index } : undefined
-      present.set(cid, after)
-      changes.push({ cid, before, after, index })
-      writes.push(...writesFor(cid, before, after))
-      count += Number(after !== undefined) - Number(before !== undefined)
-    }
+    const draft = new Draft(await this.#load(decoded.flatMap(({ operation }) => cidsOf(operation))))
+    const results = decoded.map(({ index, operation }) => encodeResult(draft.apply(operation, index)))
+    const { changes } = draft
+    const writes = changes.flatMap(writesFor)
+    const count = changes.reduce((sum, { before, after }) => sum + Number(after !== undefined) - Number(before !== undefined), this.#count)
     if (count !== this.#count) writes.push({ type: 'put', key: countKey, value: numberKey('', count) })
     return { writes, results, committed: () => this.#committed(changes, count) }
   }
@@ -123,7 +104,9 @@ export class Pinset implements StateMachine {
 
   #committed(changes: readonly PinChange[], count: number): void {
     this.#count = count
-    for (const { cid, after } of changes) this.#recent.set(cid, after ?? null)
+    // Many at once are an import: they would drive out the pins of the moment. One that is being read must not be remembered as it was.
+    const isBulk = changes.length > recentMax / 2
+    for (const { cid, after } of changes) if (!isBulk || this.#recent.get(cid) !== undefined) this.#recent.set(cid, after ?? null)
     if (changes.length === 0) return
     for (const listener of this.#listeners) listener(changes)
     for (const { cid } of changes) this.#watchers.notify(cid)
@@ -132,24 +115,28 @@ export class Pinset implements StateMachine {
   /** The pins as they are before a run of operations; the run then changes this copy, so that later operations see earlier ones. */
   async #load(cids: readonly Cid[]): Promise<Map<Cid, Pin | undefined>> {
     const distinct = [...new Set(cids)]
-    return new Map(await Promise.all(distinct.map(async cid => [cid, await this.get(cid)] as const)))
+    const isBulk = distinct.length > recentMax / 2
+    const pins = await Promise.all(distinct.map(cid => (isBulk && this.#recent.get(cid) === undefined ? this.#read(cid) : this.get(cid))))
+    return new Map(distinct.map((cid, position) => [cid, pins[position]]))
   }
 }
 
-function check(operation: PinOperation, before: Pin | undefined): OperationResult {
-  const version = before?.version ?? 0
-  return operation.basedOn === version ? { status: 'done' } : { status: 'conflict', version }
+function cidsOf(operation: PinOperation): readonly Cid[] {
+  switch (operation.type) {
+    case 'pin':
+      return [operation.pin.cid]
+    case 'unpin':
+      return [operation.cid]
+    case 'merge':
+      return operation.records.map(({ pin }) => pin.cid)
+  }
 }
 
-function cidOf(operation: PinOperation): Cid {
-  return operation.type === 'pin' ? operation.pin.cid : operation.cid
-}
-
-function writesFor(cid: Cid, before: Pin | undefined, after: Pin | undefined): WriteOp[] {
+function writesFor({ cid, before, after, record }: PinChange): WriteOp[] {
   const writes: WriteOp[] = []
   if (before?.expireAt != null) writes.push({ type: 'delete', key: expiryKey(before.expireAt, cid) })
   if (after?.expireAt != null) writes.push({ type: 'put', key: expiryKey(after.expireAt, cid), value: new Uint8Array() })
-  writes.push(after === undefined ? { type: 'delete', key: pinKey(cid) } : { type: 'put', key: pinKey(cid), value: encodePin(after) })
+  writes.push(record === undefined ? { type: 'delete', key: pinKey(cid) } : { type: 'put', key: pinKey(cid), value: record })
   return writes
 }
 

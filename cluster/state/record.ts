@@ -77,6 +77,31 @@ export function encodePin(pin: Pin): Uint8Array {
   return encode(fields)
 }
 
+/** A pin that is not agreed yet (version 0), with its bytes. */
+export interface PinRecord {
+  readonly pin: Pin
+  readonly bytes: Uint8Array
+}
+
+export function recordOf(pin: Pin): PinRecord {
+  const fresh = { ...pin, version: 0 }
+  return { pin: fresh, bytes: encodePin(fresh) }
+}
+
+/**
+ * The same record with another version, by its last bytes: half of the cost of applying a pin would be to encode again what has just been decoded.
+ *
+ * @param record of a pin at version 0
+ */
+export function withVersion(record: Uint8Array, version: number): Uint8Array {
+  const number = encode(version)
+  const head = record.length - 1
+  const result = new Uint8Array(head + number.length)
+  result.set(record.subarray(0, head))
+  result.set(number, head)
+  return result
+}
+
 /** @throws Error where the bytes are not a pin: the store or the log is damaged, or newer than this program */
 export function decodePin(cid: Cid, value: Uint8Array): Pin {
   const fields: unknown = decode(value)

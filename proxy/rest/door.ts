@@ -35,7 +35,7 @@ export interface RestSettings {
   readonly closeTimeoutMs: number
 }
 
-/** No route takes a body; this much is read and forgotten. */
+/** But for imports no route takes a body; this much is read and forgotten. */
 const bodyMaxBytes = 64 * 1024
 
 /** @throws ClusterError `cannot_start` where it cannot listen; nothing is left open then */

@@ -4,8 +4,10 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ClusterApi, Consistency, WaitLevel, Which } from '../../src/api.ts'
 import { parseCid, parsePeerId, parseTarget } from '../../src/codec.ts'
 import { ClusterError } from '../../src/errors.ts'
+import { pinsOf } from '../../src/lines.ts'
 import {
   collectedToJson,
+  importProgressToJson,
   overviewToJson,
   peerInfoToJson,
   pinStatusToJson,
@@ -14,11 +16,13 @@ import {
   repositorySizeToJson,
   versionToJson
 } from '../../src/wire.ts'
+import { indexHeader } from '../../src/wire-fault.ts'
 import {
   first,
   type Query,
   readCids,
   readConsistency,
+  readImportOptions,
   readLocal,
   readPinOptions,
   readStatusFilter,
@@ -32,6 +36,8 @@ interface Call {
   readonly query: Query
   /** How fresh a read has to be. */
   readonly consistency: Consistency
+  /** As it comes; already read, and empty, where the route takes none. */
+  readonly body: AsyncIterable<Uint8Array>
   /** Aborts when the client leaves before it has its whole answer. */
   readonly signal: AbortSignal
 }
@@ -84,6 +90,23 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
     POST: ({ query, signal }, reply) => sendLines(reply, api.collectGarbage({ which: which(query), signal }), collectedToJson)
   })
 
+  at('/state/export', {
+    GET: async ({ consistency, signal }, reply) => {
+      const { index, pins } = await api.exportState({ consistency, signal })
+      reply.raw.setHeader(indexHeader, index)
+      await sendLines(reply, pins, pin => pinToJson({ ...pin, version: 0 }))
+    }
+  })
+  // In a scope of its own: bodies of the other routes are read and forgotten.
+  app.register(async scope => {
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser('*', (_request, _body, done) => done(null))
+    addPath(scope, '/state/import', {
+      POST: ({ query, body, signal }, reply) =>
+        sendLines(reply, api.importPins(pinsOf(body), { ...readImportOptions(query), signal }), importProgressToJson)
+    })
+  })
+
   at('/pins', {
     GET: ({ query, consistency, signal }, reply) => {
       const cids = readCids(query)
@@ -125,9 +148,9 @@ function addPath(app: FastifyInstance, url: string, handlers: Partial<Record<Met
     app.route<Route>({
       method,
       url,
-      async handler({ params, query, headers }, reply) {
+      async handler({ params, query, headers, raw }, reply) {
         const consistency = method === 'GET' ? readConsistency(query, headers['x-flotilla-consistency']) : 'local'
-        await handler({ params, query, consistency, signal: goneSignal(reply.raw) }, reply)
+        await handler({ params, query, consistency, body: raw, signal: goneSignal(reply.raw) }, reply)
       }
     })
   }

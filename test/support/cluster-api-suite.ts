@@ -8,7 +8,7 @@ import type { ClusterApi } from '../../src/api.ts'
 import { parseCid } from '../../src/codec.ts'
 import { isFault } from '../../src/errors.ts'
 import type { Cid, IpfsPath } from '../../src/types.ts'
-import { collect } from './stream.ts'
+import { collect, streamOf } from './stream.ts'
 
 export interface Subject extends AsyncDisposable {
   readonly api: ClusterApi
@@ -150,6 +150,37 @@ export function clusterApiSuite(name: string, open: () => Promise<Subject>): voi
         (await collect(subject.api.statuses(fresh))).map(({ cid }) => cid),
         [cid]
       )
+    })
+
+    test('what is exported can be imported again, and changes nothing then', async () => {
+      await using subject = await open()
+      const cids = [await subject.nextCid(), await subject.nextCid()].sort()
+      for (const cid of cids) await subject.api.pin(cid, { name: `of ${cid}`, metadata: { k: 'v' } })
+      const { index, pins } = await subject.api.exportState({ consistency: 'linearizable' })
+      assert.ok(index > 0)
+      const exported = await collect(pins)
+      assert.deepEqual(
+        exported.map(({ cid, name }) => [cid, name]).sort(),
+        cids.map(cid => [cid, `of ${cid}`])
+      )
+      const again = (await collect(subject.api.importPins(streamOf(exported)))).at(-1)
+      assert.deepEqual(again, { pins: 2, added: 0, replaced: 0, unchanged: 2, done: true })
+    })
+
+    test('an import adds and replaces, or keeps what is there', async () => {
+      await using subject = await open()
+      const [known, fresh] = [await subject.api.pin(await subject.nextCid(), { name: 'before' }), await subject.nextCid()] as const
+      const given = [
+        { ...known, name: 'after' },
+        { ...known, cid: fresh, name: 'fresh' }
+      ]
+      const kept = (await collect(subject.api.importPins(streamOf(given), { existing: 'keep' }))).at(-1)
+      assert.deepEqual(kept, { pins: 2, added: 1, replaced: 0, unchanged: 1, done: true })
+      assert.equal((await subject.api.allocation(known.cid)).name, 'before')
+      assert.equal((await subject.api.allocation(fresh)).name, 'fresh')
+      const replaced = (await collect(subject.api.importPins(streamOf(given)))).at(-1)
+      assert.deepEqual(replaced, { pins: 2, added: 0, replaced: 1, unchanged: 1, done: true })
+      assert.equal((await subject.api.allocation(known.cid)).name, 'after')
     })
 
     test('a followed pin ends done, and is pinned then', async () => {

@@ -18,6 +18,8 @@ import type { Abortable } from '../../src/lifetime.ts'
 import type {
   Cid,
   Collected,
+  ImportOptions,
+  ImportProgress,
   IpfsPath,
   Overview,
   PeerId,
@@ -28,6 +30,7 @@ import type {
   PinProgress,
   PinStatus,
   PinType,
+  StateExport,
   Status
 } from '../../src/types.ts'
 
@@ -186,6 +189,33 @@ export class MemoryCluster implements ClusterApi {
     const item = (peer: PeerId): Collected =>
       peer === memoryPeers[2] ? { peer, cid: null, error: 'connection refused' } : { peer, cid: ipnsTarget, error: '' }
     yield* this.#stream(this.#which(which).map(item))
+  }
+
+  async exportState({ signal }: Abortable = {}): Promise<StateExport> {
+    this.#enter(signal)
+    return { index: this.#version, pins: this.#stream([...this.pins.values()]) }
+  }
+
+  async *importPins(
+    pins: AsyncIterable<Pin>,
+    { existing = 'replace', signal }: ImportOptions & Abortable = {}
+  ): AsyncIterable<ImportProgress> {
+    this.#enter(signal)
+    const tally = { pins: 0, added: 0, replaced: 0, unchanged: 0 }
+    for await (const pin of pins) {
+      const before = this.pins.get(pin.cid)
+      const isSame = JSON.stringify({ ...before, version: 0 }) === JSON.stringify({ ...pin, version: 0 })
+      const change = before === undefined ? 'added' : existing === 'keep' || isSame ? 'unchanged' : 'replaced'
+      if (change !== 'unchanged') this.pins.set(pin.cid, { ...pin, version: ++this.#version })
+      tally[change]++
+      tally.pins++
+      if (this.lateFault) {
+        yield { ...tally, done: false }
+        throw this.lateFault
+      }
+    }
+    this.#changed()
+    yield { ...tally, done: true }
   }
 
   async overview({ signal }: Abortable = {}): Promise<Overview> {

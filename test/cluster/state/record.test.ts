@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { decode, encode } from 'cborg'
 import fc from 'fast-check'
 import { decodeOperation, decodeResult, encodeOperation, encodeResult } from '../../../cluster/state/operations.ts'
-import { decodePin, encodePin } from '../../../cluster/state/record.ts'
+import { decodePin, encodePin, recordOf, withVersion } from '../../../cluster/state/record.ts'
 import { parseCid } from '../../../src/codec.ts'
 import type { Multiaddr, PeerId, Pin } from '../../../src/types.ts'
 
@@ -41,7 +41,16 @@ test('an operation and its result come back as they went in', () => {
     fc.property(consistent, fc.maxSafeNat(), (pin, basedOn) => {
       for (const operation of [{ type: 'pin', pin, basedOn } as const, { type: 'unpin', cid: pin.cid, basedOn } as const])
         assert.deepEqual(decodeOperation(encodeOperation(operation)), operation)
-      for (const result of [{ status: 'done' } as const, { status: 'conflict', version: basedOn } as const])
+      const merge = { type: 'merge', records: [recordOf(pin)], existing: basedOn % 2 === 0 ? 'replace' : 'keep' } as const
+      const back = decodeOperation(encodeOperation(merge))
+      assert.ok(back.type === 'merge')
+      assert.deepEqual([back.records.map(({ pin }) => pin), back.existing], [[{ ...pin, version: 0 }], merge.existing])
+      assert.deepEqual(decodePin(pin.cid, withVersion(recordOf(pin).bytes, basedOn)), { ...pin, version: basedOn })
+      for (const result of [
+        { status: 'merged', added: basedOn, replaced: 1, unchanged: 0 } as const,
+        { status: 'done' } as const,
+        { status: 'conflict', version: basedOn } as const
+      ])
         assert.deepEqual(decodeResult(encodeResult(result)), result)
     })
   )
@@ -75,6 +84,11 @@ test('an operation that this version does not know is an error, for a peer that 
     pin.with(3, 0.5),
     [...pin, 1],
     unpin.with(2, null),
+    [3, [], 2],
+    [3, [pin[1]], 0],
+    [3, [pin[1], pin[1], pin[1]], 0],
+    [3, [pin[1], 'text'], 0],
+    [3, [pin[1], encodePin({ ...sample, version: 1 })], 0],
     [...unpin, 1],
     [],
     {},

@@ -7,7 +7,9 @@ import { suite, test } from 'node:test'
 import { defaultCors } from '../../../proxy/rest/cors.ts'
 import { FlotillaClient } from '../../../src/client.ts'
 import { ClusterError, isFault } from '../../../src/errors.ts'
+import { exportLine } from '../../../src/lines.ts'
 import { MemoryCluster, memoryPeers } from '../../support/memory-cluster.ts'
+import { examplePin } from '../../support/pins.ts'
 import { openTestDoor, testCid } from '../../support/rest.ts'
 import { until } from '../../support/until.ts'
 
@@ -77,6 +79,21 @@ suite('documents', () => {
     }
     const large = await fetch(`${door.url}/pins/${cid}`, { method: 'POST', body: 'x'.repeat(65_537) })
     assert.deepEqual([large.status, (await bodyOf(large)).code], [413, 413])
+  })
+
+  test('an import takes a body of any length, and tells how far it is', async () => {
+    const cluster = new MemoryCluster()
+    await using door = await openTestDoor(cluster)
+    const lines = Array.from({ length: 2_000 }, (_, at) => exportLine({ ...examplePin, cid: testCid(at) }))
+    const answer = await fetch(`${door.url}/state/import?existing=keep`, { method: 'POST', body: lines.join('') })
+    assert.deepEqual(JSON.parse(await answer.text()), { pins: 2_000, added: 2_000, replaced: 0, unchanged: 0, done: true })
+    const exported = await fetch(`${door.url}/state/export`)
+    assert.equal(exported.headers.get('x-flotilla-index'), '2000')
+    assert.equal(await exported.text(), lines.join(''))
+    assert.equal((await fetch(`${door.url}/state/import?existing=both`, { method: 'POST', body: '' })).status, 400)
+    assert.equal((await fetch(`${door.url}/state/import`)).status, 405)
+    const broken = await fetch(`${door.url}/state/import`, { method: 'POST', body: `${lines[0]}oops\n` })
+    assert.deepEqual(await bodyOf(broken), { code: 400, message: 'line 2: it is not a JSON document' })
   })
 
   test('both routes of a pin honour direct mode', async () => {

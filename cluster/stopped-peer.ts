@@ -1,0 +1,88 @@
+/**
+ * The folder of a peer that does not run, also one that crashed: what is agreed goes out and in without anybody else. An entrance of this room; whoever
+ * calls it holds the lock of the folder.
+ */
+/**
+ * The folder of a peer that does not run, also one that crashed: exporting and importing what is agreed. An entrance of this room; whoever calls it holds
+ * the lock of the folder.
+ */
+import { randomBytes } from 'node:crypto'
+import { systemClock } from '../src/clock.ts'
+import { ClusterError } from '../src/errors.ts'
+import type { PeerId } from '../src/types.ts'
+import { StoppedLog } from './consensus/stopped-log.ts'
+import type { Factors } from './factors.ts'
+import { openStore, type StoreSettings } from './state/open-store.ts'
+import { Pinset } from './state/pinset.ts'
+import type { Store } from './state/store.ts'
+import { Transfer } from './transfer.ts'
+
+export interface StoppedPeerSettings {
+  readonly self: { readonly id: PeerId; readonly name: string }
+  /** Folder of the store; made if missing. */
+  readonly dataFolder: string
+  readonly store: StoreSettings
+  /** Copies of a pin that does not say how many. */
+  readonly factors: Factors
+}
+
+export class StoppedPeer implements AsyncDisposable {
+  readonly #store: Store
+  readonly #pinset: Pinset
+  readonly #settings: StoppedPeerSettings
+  #log: StoppedLog | undefined
+
+  private constructor(store: Store, pinset: Pinset, settings: StoppedPeerSettings) {
+    this.#store = store
+    this.#pinset = pinset
+    this.#settings = settings
+  }
+
+  /** @throws ClusterError `cannot_start`: the folder is in use, damaged, or another peer's */
+  static async open(settings: StoppedPeerSettings): Promise<StoppedPeer> {
+    await using opened = new AsyncDisposableStack()
+    const store = opened.use(await openStore(settings.dataFolder, settings.store))
+    const pinset = new Pinset({ store })
+    await pinset.start()
+    const peer = new StoppedPeer(store, pinset, settings)
+    peer.#log = await StoppedLog.open({ store, machine: pinset }, settings.self.id)
+    await peer.#log?.catchUp()
+    opened.move()
+    return peer
+  }
+
+  /** Export, and import as far as this peer alone may decide. @throws ClusterError `refused` where the folder belongs to no cluster */
+  get transfer(): Transfer {
+    const log = this.#log
+    if (log === undefined) throw new ClusterError({ code: 'refused' }, 'the folder is empty: there is nothing in it')
+    const { id } = this.#settings.self
+    return new Transfer(
+      {
+        consensus: {
+          propose: data => log.propose(data),
+          status: () => ({ applied: log.position.applied }),
+          readBarrier: async () => {}
+        },
+        pinset: this.#pinset,
+        clock: systemClock,
+        candidates: () => [{ id, isAlive: true, freeBytes: null }],
+        requireState: () => {}
+      },
+      this.#settings.factors
+    )
+  }
+
+  /** Makes an empty folder that of a new cluster with this peer alone; one that belongs to a cluster stays as it is. */
+  async found(): Promise<void> {
+    if (this.#log !== undefined) return
+    const clusterId = randomBytes(16).toString('hex')
+    this.#log = await StoppedLog.found(
+      { store: this.#store, machine: this.#pinset },
+      { clusterId, self: { ...this.#settings.self, addresses: [] } }
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#store[Symbol.asyncDispose]()
+  }
+}
