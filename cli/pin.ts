@@ -4,8 +4,9 @@ import type { WaitLevel } from '../src/api.ts'
 import type { FlotillaClient } from '../src/client.ts'
 import { parseCid, parseDuration, parseTarget } from '../src/codec.ts'
 import { ClusterError } from '../src/errors.ts'
-import type { Pin, PinOptions, PinProgress } from '../src/types.ts'
+import type { Pin, PinFilter, PinOptions, PinProgress } from '../src/types.ts'
 import { pinToJson } from '../src/wire.ts'
+import { parseTime } from '../src/wire-time.ts'
 import { type CommonOptions, connect } from './connection.ts'
 import { counted, momentOf, ProgressLine, printJson, printLine, sizeOf } from './output.ts'
 
@@ -70,14 +71,33 @@ const removeCommand: CommandModule<CommonOptions, RemoveOptions> = {
 
 interface ListOptions extends CommonOptions {
   readonly cid?: string | undefined
+  readonly name?: string | undefined
+  readonly namePrefix?: string | undefined
+  readonly after?: string | undefined
+  readonly before?: string | undefined
+  readonly order?: 'oldest' | 'newest' | undefined
+  readonly limit?: number | undefined
 }
 
 const listCommand: CommandModule<CommonOptions, ListOptions> = {
   command: ['ls [cid]', 'list [cid]'],
   describe: 'List what is agreed; what peers really hold is in status',
-  builder: parser => parser.positional('cid', { type: 'string', describe: 'Only this pin, in full' }),
+  builder: parser =>
+    parser
+      .positional('cid', { type: 'string', describe: 'Only this pin, in full' })
+      .option('name', { type: 'string', describe: 'Only pins of exactly this name' })
+      .option('name-prefix', { type: 'string', describe: 'Only pins whose names begin with this, by name' })
+      .option('after', {
+        type: 'string',
+        describe: 'Only pins asked for at this time (2026-05-11T10:17:41Z) or later; 2h is two hours ago'
+      })
+      .option('before', { type: 'string', describe: 'As --after, or earlier' })
+      .option('order', { choices: ['oldest', 'newest'] as const, describe: 'By the time they were asked for' })
+      .option('limit', { type: 'number', describe: 'At most so many' })
+      .example('$0 pin ls --order newest --limit 10', 'what came last'),
   async handler(options) {
     const cid = options.cid === undefined ? undefined : parseCid(options.cid)
+    const filter = filterOf(options)
     await using client = connect(options)
     if (cid !== undefined) {
       const pin = await client.allocation(cid)
@@ -86,11 +106,26 @@ const listCommand: CommandModule<CommonOptions, ListOptions> = {
       return
     }
     // One line each as they come: a table would need all of them first, and there may be millions.
-    for await (const pin of client.allocations()) {
+    for await (const pin of client.allocations(filter)) {
       if (options.json) printJson(pinToJson(pin))
       else printLine(`${pin.cid}  ${factorsOf(pin)}${pin.name && `  ${pin.name}`}`)
     }
   }
+}
+
+function filterOf({ name, namePrefix, after, before, order, limit }: ListOptions): PinFilter {
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0)) {
+    throw new ClusterError({ code: 'invalid' }, '--limit takes a number of pins')
+  }
+  return { name, namePrefix, after: momentIn('--after', after), before: momentIn('--before', before), order, limit }
+}
+
+function momentIn(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const ms = parseTime(text)
+  if (ms !== undefined) return ms ?? 0
+  if (/^[\d.]+[a-zµ]/.test(text)) return Date.now() - parseDuration(text)
+  throw new ClusterError({ code: 'invalid' }, `${option} takes a time like 2026-05-11T10:17:41Z, or a duration like 2h, not "${text}"`)
 }
 
 export const pinCommand: CommandModule<CommonOptions, CommonOptions> = {

@@ -9,9 +9,11 @@ export interface OverviewParts {
   readonly isConnected: (peer: PeerId) => boolean
   readonly known: (peer: PeerId) => Known | undefined
   readonly pins: () => number
+  /** Index at which the peer was seen to hold another state than this one. */
+  readonly differs: (peer: PeerId) => number | undefined
 }
 
-export function overview({ self, status, isConnected, known, pins }: OverviewParts): Overview {
+export function overview({ self, status, isConnected, known, pins, differs }: OverviewParts): Overview {
   const consensus = status()
   const voters = consensus.members.filter(({ isVoter }) => isVoter)
   const reached = voters.filter(({ id }) => id === self || isConnected(id))
@@ -25,6 +27,8 @@ export function overview({ self, status, isConnected, known, pins }: OverviewPar
       role: roleOf(id, { self, consensus, isVoter, isReached }),
       isVoter,
       lagEntries: isReached && word ? Math.max(0, consensus.commit - (id === self ? consensus.applied : word.report.applied)) : null,
+      appliedIndex: isReached ? (word?.report.applied ?? null) : null,
+      stateHash: isReached ? (word?.report.stateHash ?? '') : '',
       freeBytes: isReached ? (word?.report.freeBytes ?? null) : null,
       queued: counts?.queued ?? 0,
       pinning: counts?.pinning ?? 0,
@@ -44,7 +48,10 @@ export function overview({ self, status, isConnected, known, pins }: OverviewPar
     peers,
     pins: pins(),
     copies: copiesOf(peers),
-    problems: problemsOf(consensus, peers, { self, voters: voters.length, reached: reached.length })
+    problems: [
+      ...differences(peers, { self, differs }),
+      ...problemsOf(consensus, peers, { self, voters: voters.length, reached: reached.length })
+    ]
   }
 }
 
@@ -68,6 +75,28 @@ function copiesOf(peers: readonly PeerHealth[]): Overview['copies'] {
     ['pin_error', sum(({ failed }) => failed)]
   ]
   return Object.fromEntries(copies.filter(([, count]) => count > 0))
+}
+
+/** Worse than anything that waits: a peer with a wrong state answers wrongly, and hands it on. Where most differ from this one, this one is wrong. */
+function differences(
+  peers: readonly PeerHealth[],
+  { self, differs }: { self: PeerId; differs: (peer: PeerId) => number | undefined }
+): string[] {
+  const others = peers.filter(({ id }) => id !== self)
+  const odd = others.flatMap(({ id, name }) => {
+    const index = differs(id)
+    return index === undefined ? [] : [{ name, index }]
+  })
+  const own = peers.find(({ id }) => id === self)?.name ?? 'this peer'
+  const way = 'stop it, move its data folder aside, and let it join again with a new identity'
+  if (odd.length > others.length / 2 && others.length > 1) {
+    return [
+      `${own} holds another state than ${odd.map(({ name }) => name).join(' and ')} at index ${odd[0]?.index}, so its own is wrong: ${way}.`
+    ]
+  }
+  return odd.map(
+    ({ name, index }) => `${name} holds another state than ${own} at index ${index}, though both have applied the same: ${way}.`
+  )
 }
 
 /** The worst first: no agreement, then no copies, then what only waits. */

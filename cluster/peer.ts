@@ -13,6 +13,7 @@ import { removedError } from './consensus/removal.ts'
 import { Copies, holds } from './copies.ts'
 import { Departure } from './departure.ts'
 import { GarbageRuns } from './garbage-runs.ts'
+import { Agreement } from './health/agreement.ts'
 import { Informer } from './health/informer.ts'
 import { Monitor } from './health/monitor.ts'
 import type { Report } from './health/report.ts'
@@ -21,12 +22,13 @@ import { KuboTracker, type TrackerSettings } from './ipfs/tracker.ts'
 import type { Wanted } from './ipfs/tracker-api.ts'
 import { beginning, type JoiningSettings } from './joining.ts'
 import { Network, type NetworkSettings } from './net/network.ts'
+import { openFolder } from './opened.ts'
 import { overview } from './overview.ts'
 import { Peers } from './peers.ts'
 import { Pins, type PinsSettings } from './pins.ts'
 import { Reporter } from './reporter.ts'
 import { Repositories } from './repositories.ts'
-import { openStore, type StoreSettings } from './state/open-store.ts'
+import type { StoreSettings } from './state/open-store.ts'
 import { Pinset } from './state/pinset.ts'
 import { type KnownPeer, PinStatuses } from './status.ts'
 import { Transfer } from './transfer.ts'
@@ -75,7 +77,7 @@ export async function startPeer(
   const self = settings.network.identity.id
   const { bootstrap, peerAddresses } = settings.joining
 
-  const store = opened.use(await openStore(settings.dataFolder, { log, onFailure: onFatal, ...settings.store }))
+  const store = opened.use(await openFolder(settings.dataFolder, { self, log, onFailure: onFatal, ...settings.store }))
   const knownCluster = await RaftConsensus.clusterIdOf(store, self)
   const network = opened.use(
     new Network({ clock, log }, { ...settings.network, name: settings.name, bootstrap: [...bootstrap, ...peerAddresses] })
@@ -137,11 +139,17 @@ export async function startPeer(
     freeBytes: informer.freeBytes,
     kuboError: tracker.kuboError || informer.identity.error,
     counts: tracker.counts(),
-    applied: consensus.status().applied
+    applied: consensus.status().applied,
+    stateHash: pinset.hash
   })
   const members = () => consensus.status().members.map(({ id }) => id)
+  const agreement = new Agreement({ applied: () => consensus.status().applied, hashAt: index => pinset.hashAt(index), log })
+  const heard = (peer: PeerId, report: Report) => {
+    monitor.hear(peer, report)
+    agreement.hear(peer, report)
+  }
   const reporter = opened.use(
-    new Reporter({ rpc: network, monitor, clock, log, report: ownReport, members }, { intervalMs: settings.reportIntervalMs })
+    new Reporter({ rpc: network, monitor, clock, log, heard, report: ownReport, members }, { intervalMs: settings.reportIntervalMs })
   )
   const known = (peer: PeerId) => (peer === self ? { report: ownReport(), ageMs: 0 } : monitor.of(peer))
 
@@ -236,11 +244,11 @@ export async function startPeer(
       if (pin === undefined) throw new ClusterError({ code: 'not_pinned', cid }, 'pin is not part of the pinset')
       return pin
     },
-    async *allocations({ types, consistency, signal } = {}) {
+    async *allocations({ consistency, signal, ...filter } = {}) {
       await requireFresh({ consistency, signal })
-      for await (const pin of pinset.list()) {
+      for await (const pin of pinset.find(filter)) {
         signal?.throwIfAborted()
-        if (types === undefined || types.includes(pin.type)) yield pin
+        yield pin
       }
     },
     async status(cid, options) {
@@ -257,7 +265,14 @@ export async function startPeer(
     exportState: options => transfer.export(options),
     importPins: (given, options) => transfer.import(given, options),
     overview: async () =>
-      overview({ self, status: () => consensus.status(), isConnected: peer => network.isConnected(peer), known, pins: () => pinset.count }),
+      overview({
+        self,
+        status: () => consensus.status(),
+        isConnected: peer => network.isConnected(peer),
+        known,
+        pins: () => pinset.count,
+        differs: peer => agreement.differs(peer)
+      }),
     async [Symbol.asyncDispose]() {
       if (!owned.disposed) await consensus.handOver({ signal: AbortSignal.timeout(handOverMs) })
       await owned.disposeAsync()

@@ -9,10 +9,12 @@ import type { Rpc } from './net/rpc.ts'
 
 export interface ReporterParts {
   readonly rpc: Pick<Rpc, 'self' | 'send' | 'receive' | 'onConnection'>
-  readonly monitor: Monitor
+  /** Forgets who is no member. */
+  readonly monitor: Pick<Monitor, 'keep'>
   readonly clock: Clock
   readonly log: Log
   readonly report: () => Report
+  readonly heard: (peer: PeerId, report: Report) => void
   readonly members: () => readonly PeerId[]
 }
 
@@ -33,10 +35,10 @@ export class Reporter implements Disposable {
   }
 
   start(): void {
-    const { rpc, clock, monitor, log } = this.#parts
+    const { rpc, clock, heard, log } = this.#parts
     rpc.receive(channel, (from, payload) => {
       try {
-        monitor.hear(from, decodeReport(payload))
+        heard(from, decodeReport(payload))
       } catch (error) {
         log.warn({ peer: from, reason: messageOf(error) }, 'report refused')
       }

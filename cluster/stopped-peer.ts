@@ -12,7 +12,8 @@ import { ClusterError } from '../src/errors.ts'
 import type { PeerId } from '../src/types.ts'
 import { StoppedLog } from './consensus/stopped-log.ts'
 import type { Factors } from './factors.ts'
-import { openStore, type StoreSettings } from './state/open-store.ts'
+import { openFolder } from './opened.ts'
+import type { StoreSettings } from './state/open-store.ts'
 import { Pinset } from './state/pinset.ts'
 import type { Store } from './state/store.ts'
 import { Transfer } from './transfer.ts'
@@ -41,7 +42,7 @@ export class StoppedPeer implements AsyncDisposable {
   /** @throws ClusterError `cannot_start`: the folder is in use, damaged, or another peer's */
   static async open(settings: StoppedPeerSettings): Promise<StoppedPeer> {
     await using opened = new AsyncDisposableStack()
-    const store = opened.use(await openStore(settings.dataFolder, settings.store))
+    const store = opened.use(await openFolder(settings.dataFolder, { self: settings.self.id, ...settings.store }))
     const pinset = new Pinset({ store })
     await pinset.start()
     const peer = new StoppedPeer(store, pinset, settings)
@@ -60,7 +61,6 @@ export class StoppedPeer implements AsyncDisposable {
       {
         consensus: {
           propose: data => log.propose(data),
-          status: () => ({ applied: log.position.applied }),
           readBarrier: async () => {}
         },
         pinset: this.#pinset,

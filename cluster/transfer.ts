@@ -16,8 +16,8 @@ import type { Pinset } from './state/pinset.ts'
 import { recordOf } from './state/record.ts'
 
 export interface TransferParts {
-  readonly consensus: Pick<Consensus, 'propose' | 'readBarrier'> & { status(): { readonly applied: number } }
-  readonly pinset: Pick<Pinset, 'get' | 'list'>
+  readonly consensus: Pick<Consensus, 'propose' | 'readBarrier'>
+  readonly pinset: Pick<Pinset, 'get' | 'cut'>
   readonly clock: Clock
   /** Every member, as the monitor sees it. */
   readonly candidates: () => readonly Candidate[]
@@ -49,17 +49,8 @@ export class Transfer {
     requireState()
     if (consistency === 'linearizable') await consensus.readBarrier({ signal })
     signal?.throwIfAborted()
-    const index = consensus.status().applied
-    const pins = pinset.list()
-    return {
-      index,
-      pins: (async function* () {
-        for await (const pin of pins) {
-          signal?.throwIfAborted()
-          yield pin
-        }
-      })()
-    }
+    const { index, pins } = await pinset.cut()
+    return { index, pins: stoppedBy(pins, signal) }
   }
 
   async *import(pins: AsyncIterable<Pin>, { signal, ...options }: ImportOptions & Abortable = {}): AsyncIterable<ImportProgress> {
@@ -194,6 +185,13 @@ function chosen(
     { code: 'not_enough_peers', wanted: min, available: 0 },
     'no member can take a pin now: all are full, or not reached'
   )
+}
+
+async function* stoppedBy<T>(items: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncIterable<T> {
+  for await (const item of items) {
+    signal?.throwIfAborted()
+    yield item
+  }
 }
 
 /** Bytes of its record, about. */

@@ -13,10 +13,10 @@ import type {
   PeerId,
   PeerInfo,
   Pin,
+  PinFilter,
   PinOptions,
   PinProgress,
   PinStatus,
-  PinType,
   RepositorySize,
   StateExport,
   Status
@@ -94,8 +94,11 @@ export interface ClusterApi {
   /** The agreed pin. @throws ClusterError `not_pinned`, `not_ready` */
   allocation(cid: Cid, options?: ReadOptions): Promise<Pin>
 
-  /** The agreed pins in key order, from one consistent cut, in flat memory. @throws ClusterError `not_ready` before the first item */
-  allocations(options?: { types?: readonly PinType[] | undefined } & ReadOptions): AsyncIterable<Pin>
+  /**
+   * The agreed pins, in flat memory: by CID from one consistent cut, or as the filter wants them, and then only those are read.
+   * @throws ClusterError `not_ready` before the first item; `invalid` where the filter contradicts itself
+   */
+  allocations(options?: PinFilter & ReadOptions): AsyncIterable<Pin>
 
   /** What each peer says of `cid`; of an unknown CID every peer says `unpinned`. `local` asks only this peer. */
   status(cid: Cid, options?: { local?: boolean | undefined } & ReadOptions): Promise<PinStatus>

@@ -20,10 +20,10 @@ import type {
   PeerId,
   PeerInfo,
   Pin,
+  PinFilter,
   PinOptions,
   PinProgress,
   PinStatus,
-  PinType,
   StateExport
 } from './types.ts'
 import {
@@ -39,7 +39,7 @@ import {
   versionFromJson
 } from './wire.ts'
 import { faultFromHeader, faultHeader, fromHeaderText, indexHeader, streamErrorTrailer } from './wire-fault.ts'
-import { writeImportOptions, writePinOptions } from './wire-options.ts'
+import { writeImportOptions, writePinFilter, writePinOptions } from './wire-options.ts'
 
 export interface ClientSettings {
   /** A multiaddress (`/ip4/127.0.0.1/tcp/9094`, `/unix/run/flotilla.sock`) or a URL, whose user and password count as `basicAuth`. */
@@ -112,8 +112,10 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     return this.#document(`/allocations/${cid}`, { query: queryOf({ consistency }), signal, cid }, pinFromJson)
   }
 
-  allocations({ types, consistency, signal }: { types?: readonly PinType[] | undefined } & ReadOptions = {}): AsyncIterable<Pin> {
-    return this.#lines('/allocations', { query: queryOf({ filter: types?.join(','), consistency }), signal }, pinFromJson)
+  allocations({ consistency, signal, ...filter }: PinFilter & ReadOptions = {}): AsyncIterable<Pin> {
+    const query = writePinFilter(filter)
+    if (consistency) query.set('consistency', consistency)
+    return this.#lines('/allocations', { query, signal }, pinFromJson)
   }
 
   async status(cid: Cid, { local, consistency, signal }: { local?: boolean | undefined } & ReadOptions = {}): Promise<PinStatus> {

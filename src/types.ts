@@ -171,6 +171,10 @@ export interface PeerHealth {
   readonly isVoter: boolean
   /** Committed entries it has not applied yet, as far as known; `null` where it does not answer. */
   readonly lagEntries: number | null
+  /** Log index it has applied, and the hash of its state then, as it last said: peers with the same index have the same hash. */
+  readonly appliedIndex: number | null
+  /** Empty where it is not known. */
+  readonly stateHash: string
   readonly freeBytes: number | null
   readonly queued: number
   readonly pinning: number
@@ -199,6 +203,21 @@ export interface Overview {
   readonly problems: readonly string[]
 }
 
+/** Which pins to list, and in which order; everything that is given has to hold. */
+export interface PinFilter {
+  readonly types?: readonly PinType[] | undefined
+  /** Exactly. */
+  readonly name?: string | undefined
+  /** Names that begin with it; in the order of names. */
+  readonly namePrefix?: string | undefined
+  /** When the pin was asked for, Unix milliseconds, both included. */
+  readonly after?: number | undefined
+  readonly before?: number | undefined
+  /** By the time they were asked for. Default: by time where a name or a time is given, else by CID. */
+  readonly order?: 'oldest' | 'newest' | undefined
+  readonly limit?: number | undefined
+}
+
 /** What an import asks for beside the pins. */
 export interface ImportOptions {
   /** What to do with a pin that is there already, and differs. Default: `replace`. */
@@ -221,7 +240,7 @@ export interface ImportProgress {
 
 /** The agreed pins as of one index of the log, to be kept. */
 export interface StateExport {
-  /** What was agreed up to there is in it. */
+  /** Of the last change: what was agreed up to there is in it, and nothing after. */
   readonly index: number
   /** In the order of CID bytes. Reading them to the end, or leaving the loop, closes what is open below. */
   readonly pins: AsyncIterable<Pin>

@@ -5,7 +5,7 @@
 import type { Consistency } from './api.ts'
 import { parseCid, parseDuration, parseMultiaddr, tryPeerId } from './codec.ts'
 import { ClusterError, messageOf } from './errors.ts'
-import type { Cid, ImportOptions, PeerId, PinOptions, PinType, Status } from './types.ts'
+import type { Cid, ImportOptions, PeerId, PinFilter, PinOptions, PinType, Status } from './types.ts'
 import { statuses } from './types.ts'
 import { pinTypes } from './wire.ts'
 import { formatTime, lastMs, parseTime } from './wire-time.ts'
@@ -112,12 +112,55 @@ const composites: Readonly<Record<string, readonly Status[]>> = {
 const allStatusNames = [...statuses.filter(status => status !== 'undefined'), ...Object.keys(composites)]
 
 /** As {@link readStatusFilter}, for the types of pins; `all` is one of the names. */
-export function readTypeFilter(query: Query): readonly PinType[] | undefined {
+function readTypeFilter(query: Query): readonly PinType[] | undefined {
   const names = commaList(first(query, 'filter').replaceAll(' ', ''))
   if (names.length === 0 || names.includes('all')) return undefined
   const wanted = pinTypes.filter(type => names.includes(type))
   if (wanted.length === 0) throw invalid(`invalid filter value: expected some of all, ${pinTypes.join(', ')}`)
   return wanted
+}
+
+/**
+ * The filter of lists of pins; but for `filter`, only this system knows its keys.
+ * @throws ClusterError `invalid`
+ */
+export function readPinFilter(query: Query): PinFilter {
+  const order = first(query, 'order')
+  if (order !== '' && order !== 'oldest' && order !== 'newest') throw invalid('parameter order invalid: expected oldest or newest')
+  const limit = first(query, 'limit')
+  if (!/^\d{0,9}$/.test(limit)) throw invalid('parameter limit invalid: expected a number of pins')
+  const name = first(query, 'name')
+  const namePrefix = first(query, 'name-prefix')
+  return {
+    types: readTypeFilter(query),
+    ...(name !== '' && { name }),
+    ...(namePrefix !== '' && { namePrefix }),
+    after: momentIn(query, 'after'),
+    before: momentIn(query, 'before'),
+    ...(order !== '' && { order }),
+    ...(limit !== '' && { limit: Number(limit) })
+  }
+}
+
+/** The inverse of {@link readPinFilter}. */
+export function writePinFilter({ types, name, namePrefix, after, before, order, limit }: PinFilter): URLSearchParams {
+  const query = new URLSearchParams()
+  if (types !== undefined) query.set('filter', types.join(','))
+  if (name) query.set('name', name)
+  if (namePrefix) query.set('name-prefix', namePrefix)
+  if (after !== undefined) query.set('after', formatTime(after))
+  if (before !== undefined) query.set('before', formatTime(before))
+  if (order) query.set('order', order)
+  if (limit !== undefined) query.set('limit', String(limit))
+  return query
+}
+
+function momentIn(query: Query, key: string): number | undefined {
+  const text = first(query, key)
+  if (text === '') return undefined
+  const ms = parseTime(text)
+  if (ms === undefined) throw invalid(`parameter ${key} invalid: expected a time like 2026-05-11T10:17:41Z`)
+  return ms ?? 0
 }
 
 /** @returns `undefined` where the query names no CIDs @throws ClusterError `invalid` */

@@ -20,8 +20,13 @@ export interface Identity {
   readonly nodeId: PeerId
 }
 
-/** A folder of another format is refused. */
-const formatVersion = 1
+/** How a folder was found. */
+export interface FolderIdentity extends Identity {
+  readonly format: number
+}
+
+/** Of the rows of the whole folder. A newer one is refused, an older one is brought up to it before anything else (`cluster/opened.ts`). */
+export const formatVersion = 2
 const log = 'l/'
 /** First index of a run of equal terms. */
 const terms = 't/'
@@ -56,21 +61,21 @@ export class LogStorage {
   }
 
   /** `undefined` for an empty folder. @throws ClusterError `cannot_start` */
-  async identity(): Promise<Identity | undefined> {
+  async identity(): Promise<FolderIdentity | undefined> {
     return this.#orRefuse(async () => {
       const value = await this.#store.get(identityKey)
       if (value === undefined) return undefined
       const { format, clusterId, nodeId } = identity.parse(unseal(value))
-      if (format !== formatVersion) {
+      if (format > formatVersion || format < 1) {
         const way = 'start it with the version that wrote it'
         throw cannotStart(`the data folder has format ${format}, this version of flotilla knows format ${formatVersion}: ${way}`)
       }
-      return { clusterId, nodeId: nodeId as PeerId }
+      return { clusterId, nodeId: nodeId as PeerId, format }
     })
   }
 
   /** As {@link identity}, of a folder that is nobody else's. @throws ClusterError `cannot_start` */
-  async identityOf(self: PeerId): Promise<Identity | undefined> {
+  async identityOf(self: PeerId): Promise<FolderIdentity | undefined> {
     const identity = await this.identity()
     if (identity === undefined || identity.nodeId === self) return identity
     throw cannotStart(
@@ -90,12 +95,22 @@ export class LogStorage {
     { isReady, present }: { readonly isReady: boolean; readonly present: Configuration }
   ): Promise<void> {
     const writes: WriteOp[] = [
-      { type: 'put', key: identityKey, value: seal({ format: formatVersion, clusterId, nodeId }) },
+      this.identified({ clusterId, nodeId }),
       { type: 'put', key: numberKey(configurations, 0), value: seal(encodeConfiguration(founding)) },
       { type: 'put', key: presentKey, value: seal(encodeConfiguration(present)) }
     ]
     if (isReady) writes.push(this.markReady())
     await this.#store.write(writes, { sync: true })
+  }
+
+  /** The folder has the format of this version, and belongs to that cluster, from the batch on that has this. */
+  identified({ clusterId, nodeId }: Identity): WriteOp {
+    return { type: 'put', key: identityKey, value: seal({ format: formatVersion, clusterId, nodeId }) }
+  }
+
+  /** Index of the last entry whose changes are in the state. @throws ClusterError `cannot_start` */
+  async appliedIndex(): Promise<number> {
+    return this.#orRefuse(async () => index.parse(await this.#sealed(appliedKey, 0)))
   }
 
   /** The configuration before the first entry: what a newcomer's log has to begin with too. @throws ClusterError `cannot_start` */
@@ -131,7 +146,7 @@ export class LogStorage {
       const runs = await this.#loadRuns()
       const found = await this.#loadConfigurations()
       const [term, vote, commit] = hardState.parse(await this.#sealed(hardStateKey, [0, null, 0]))
-      const applied = index.parse(await this.#sealed(appliedKey, 0))
+      const applied = await this.appliedIndex()
       const lastIndex = await this.#verifyEntries(runs, new Set(found.map(({ index }) => index)))
       check((runs.at(-1)?.term ?? 0) <= term, `the log has term ${runs.at(-1)?.term}, but this peer has not been in a term after ${term}`)
       check((runs.at(-1)?.index ?? 0) <= lastIndex, `the log ends at ${lastIndex}, before its last term begins`)

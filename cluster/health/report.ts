@@ -13,7 +13,9 @@ const shape = z.object({
   kuboError: z.string(),
   counts: z.object({ queued: z.number(), pinning: z.number(), failed: z.number(), unpinning: z.number(), pinned: z.number() }),
   /** Log index it has applied. */
-  applied: z.number()
+  applied: z.number(),
+  /** Of its state at that index; empty from a version that does not say. */
+  stateHash: z.string().default('')
 })
 
 export type Report = z.infer<typeof shape>

@@ -9,9 +9,12 @@
  * | `g/` index | configuration that became effective there | consensus/storage.ts |
  * | `c/` origin | how far one start of a peer has been answered | consensus/sessions.ts |
  * | `c/` origin, page | results that it may still ask for | consensus/sessions.ts |
- * | `s/` cid bytes | pin | state/pinset.ts |
- * | `x/` expiry, cid bytes | nothing: pins by the time they expire | state/pinset.ts |
- * | `p/count` | number of pins | state/pinset.ts |
+ * | `s/` cid bytes | pin | state/pin-rows.ts |
+ * | `x/` expiry, cid bytes | nothing: pins by the time they expire | state/pin-rows.ts |
+ * | `n/` name, 0, time, cid bytes | nothing: pins that have a name, by it and by the time they were asked for | state/pin-rows.ts |
+ * | `d/` time, cid bytes | nothing: pins by the time they were asked for | state/pin-rows.ts |
+ * | `p/count` | number of pins | state/summary.ts |
+ * | `p/hash` | index of the last change, hash of all pins | state/summary.ts |
  * | `p/generation` | number of the last comparison with Kubo | ipfs/holdings.ts |
  * | `k/` cid bytes | what this peer's Kubo has, as last seen | ipfs/holdings.ts |
  */

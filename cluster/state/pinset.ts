@@ -6,20 +6,19 @@
  */
 import { cidBytes, cidFromBytes } from '../../src/codec.ts'
 import { Recent } from '../../src/recent.ts'
-import type { Cid, Pin } from '../../src/types.ts'
+import type { Cid, Pin, PinFilter, StateExport } from '../../src/types.ts'
 import { Watchers } from '../../src/watchers.ts'
 import type { Applied, Operation, StateMachine } from '../consensus/consensus.ts'
 import { Draft, type PinChange } from './draft.ts'
-import { key, numberKey, numberOf, prefixRange } from './keys.ts'
+import { key, numberKey, prefixRange } from './keys.ts'
+import { fits, isOrdered, listed } from './listing.ts'
+import { Marks } from './marks.ts'
 import { decodeOperation, encodeResult, type PinOperation } from './operations.ts'
+import { cidOfTimeKey, expiries, pinKey, pins, writesFor } from './pin-rows.ts'
 import { decodePin } from './record.ts'
-import type { Store, WriteOp } from './store.ts'
+import type { Store } from './store.ts'
+import { changed, countKey, emptySummary, hashKey, hashText, readSummary, type Summary, summaryOf, writeSummary } from './summary.ts'
 
-/** Pins by CID bytes. */
-const pins = 's/'
-/** Pins by the time they expire: 8 bytes of Unix milliseconds, then CID bytes; no value. */
-const expiries = 'x/'
-const countKey = key('p/count')
 /** Pins that were looked at or changed last, kept in memory: applying a change looks again at what its proposer has just looked at. */
 const recentMax = 2_048
 
@@ -29,21 +28,33 @@ export class Pinset implements StateMachine {
   /** As it is stored, also where there is none (`null`); a promise while it is being read. */
   readonly #recent = new Recent<Cid, Pin | null | Promise<Pin | undefined>>(recentMax)
   readonly #watchers = new Watchers<Cid>()
-  #count = 0
+  readonly #marks = new Marks()
+  #summary = emptySummary
 
   constructor({ store }: { store: Store }) {
     this.#store = store
   }
 
-  /** Reads the number of pins. Call it once, before anything is applied. */
+  /** Reads what is known of all pins. Call it once, before anything is applied. */
   async start(): Promise<void> {
-    const value = await this.#store.get(countKey)
-    this.#count = value === undefined ? 0 : numberOf('', value)
+    this.#summary = await readSummary(this.#store)
+    this.#marks.reset(this.#summary)
   }
 
   /** Agreed pins. */
   get count(): number {
-    return this.#count
+    return this.#summary.count
+  }
+
+  /** By which two peers can tell that they hold the same. */
+  get hash(): string {
+    return hashText(this.#summary.hash)
+  }
+
+  /** As it was after everything up to `index`, one that was applied here; `undefined` for what is too long ago. */
+  hashAt(index: number): string | undefined {
+    const hash = this.#marks.at(index)
+    return hash === undefined ? undefined : hashText(hash)
   }
 
   async get(cid: Cid): Promise<Pin | undefined> {
@@ -69,10 +80,43 @@ export class Pinset implements StateMachine {
     }
   }
 
+  /** As {@link list}, with the index of the last change that is in it, which is the same cut. */
+  async cut(): Promise<StateExport> {
+    // The summary lies before the pins: one reading of the store, which is of one moment, has both.
+    const rows = this.#store.rows({ gte: countKey, lt: prefixRange(pins).lt })[Symbol.asyncIterator]()
+    let count: Uint8Array | undefined
+    let hash: Uint8Array | undefined
+    let next = await rows.next()
+    for (; !next.done && !startsWith(next.value[0], pins); next = await rows.next()) {
+      if (isSame(next.value[0], countKey)) count = next.value[1]
+      else if (isSame(next.value[0], hashKey)) hash = next.value[1]
+    }
+    const listed = async function* (): AsyncIterable<Pin> {
+      try {
+        for (; !next.done; next = await rows.next()) yield decodePin(cidFromBytes(next.value[0].subarray(pins.length)), next.value[1])
+      } finally {
+        await rows.return?.()
+      }
+    }
+    return { index: summaryOf(count, hash).index, pins: listed() }
+  }
+
+  /** By CID, or in the order that the filter asks for. @throws ClusterError `invalid` where the filter contradicts itself */
+  async *find(filter: PinFilter): AsyncIterable<Pin> {
+    const { limit = Number.POSITIVE_INFINITY } = filter
+    let left = limit
+    if (left <= 0) return
+    for await (const pin of isOrdered(filter) ? listed(this.#store, filter) : this.list()) {
+      if (!fits(pin, filter)) continue
+      yield pin
+      if (--left <= 0) return
+    }
+  }
+
   /** Pins whose time is over at `nowMs`, the oldest first. */
   async *expired(nowMs: number): AsyncIterable<Cid> {
     const range = { gte: key(expiries), lt: numberKey(expiries, nowMs + 1) }
-    for await (const [row] of this.#store.rows(range)) yield cidFromBytes(row.subarray(expiries.length + 8))
+    for await (const [row] of this.#store.rows(range)) yield cidOfTimeKey(row)
   }
 
   /** Called with every batch of changes, in order, after it is stored. Must neither throw nor wait. */
@@ -92,9 +136,10 @@ export class Pinset implements StateMachine {
     const results = decoded.map(({ index, operation }) => encodeResult(draft.apply(operation, index)))
     const { changes } = draft
     const writes = changes.flatMap(writesFor)
-    const count = changes.reduce((sum, { before, after }) => sum + Number(after !== undefined) - Number(before !== undefined), this.#count)
-    if (count !== this.#count) writes.push({ type: 'put', key: countKey, value: numberKey('', count) })
-    return { writes, results, committed: () => this.#committed(changes, count) }
+    const summaries = summed(this.#summary, changes)
+    const last = summaries.at(-1)
+    if (last !== undefined) writes.push(...writeSummary(last))
+    return { writes, results, committed: () => this.#committed(changes, summaries) }
   }
 
   async #read(cid: Cid): Promise<Pin | undefined> {
@@ -102,8 +147,9 @@ export class Pinset implements StateMachine {
     return value && decodePin(cid, value)
   }
 
-  #committed(changes: readonly PinChange[], count: number): void {
-    this.#count = count
+  #committed(changes: readonly PinChange[], summaries: readonly Summary[]): void {
+    for (const summary of summaries) this.#marks.add(summary)
+    this.#summary = summaries.at(-1) ?? this.#summary
     // Many at once are an import: they would drive out the pins of the moment. One that is being read must not be remembered as it was.
     const isBulk = changes.length > recentMax / 2
     for (const { cid, after } of changes) if (!isBulk || this.#recent.get(cid) !== undefined) this.#recent.set(cid, after ?? null)
@@ -132,18 +178,22 @@ function cidsOf(operation: PinOperation): readonly Cid[] {
   }
 }
 
-function writesFor({ cid, before, after, record }: PinChange): WriteOp[] {
-  const writes: WriteOp[] = []
-  if (before?.expireAt != null) writes.push({ type: 'delete', key: expiryKey(before.expireAt, cid) })
-  if (after?.expireAt != null) writes.push({ type: 'put', key: expiryKey(after.expireAt, cid), value: new Uint8Array() })
-  writes.push(record === undefined ? { type: 'delete', key: pinKey(cid) } : { type: 'put', key: pinKey(cid), value: record })
-  return writes
+/** After each index that changed something. */
+function summed(before: Summary, changes: readonly PinChange[]): Summary[] {
+  const summaries: Summary[] = []
+  let summary = before
+  for (const change of changes) {
+    summary = changed(summary, change)
+    if (summaries.at(-1)?.index === summary.index) summaries.pop()
+    summaries.push(summary)
+  }
+  return summaries
 }
 
-function pinKey(cid: Cid): Uint8Array {
-  return key(pins, cidBytes(cid))
+function startsWith(row: Uint8Array, prefix: string): boolean {
+  return isSame(row.subarray(0, prefix.length), key(prefix))
 }
 
-function expiryKey(expireAt: number, cid: Cid): Uint8Array {
-  return new Uint8Array([...numberKey(expiries, expireAt), ...cidBytes(cid)])
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0
 }

@@ -24,9 +24,9 @@ import {
   readConsistency,
   readImportOptions,
   readLocal,
+  readPinFilter,
   readPinOptions,
-  readStatusFilter,
-  readTypeFilter
+  readStatusFilter
 } from '../../src/wire-options.ts'
 import { sendEmpty, sendJson, sendLines } from './reply.ts'
 
@@ -67,7 +67,7 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
   })
   at('/allocations', {
     GET: ({ query, consistency, signal }, reply) =>
-      sendLines(reply, api.allocations({ types: readTypeFilter(query), consistency, signal }), pinToJson)
+      sendLines(reply, api.allocations({ ...readPinFilter(query), consistency, signal }), pinToJson)
   })
   at('/allocations/:cid', {
     GET: async ({ params, consistency, signal }, reply) =>

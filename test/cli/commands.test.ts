@@ -63,6 +63,30 @@ test('with --json every command prints documents, lists one a line, also when it
   ])
 })
 
+test('pins are listed by name and by time', async () => {
+  const cluster = new MemoryCluster()
+  await using door = await openTestDoor(cluster)
+  const run = runner(door.url)
+  for (const [seed, name] of ['site', 'site-2', 'other'].entries()) {
+    const pin = await cluster.pin(testCid(seed), { name })
+    cluster.pins.set(pin.cid, { ...pin, timestamp: Date.parse('2026-05-11T10:00:00Z') + seed * 3_600_000 })
+  }
+  const names = async (...words: string[]) =>
+    (await run('pin', 'ls', ...words)).out
+      .trim()
+      .split('\n')
+      .map(line => line.split('  ').at(-1))
+  assert.deepEqual(await names('--name', 'site'), ['site'])
+  assert.deepEqual(await names('--name-prefix', 'site'), ['site', 'site-2'])
+  assert.deepEqual(await names('--order', 'newest', '--limit', '2'), ['other', 'site-2'])
+  assert.deepEqual(await names('--after', '2026-05-11T11:00:00Z', '--before', '2026-05-11T13:00:00+02:00'), ['site-2'])
+  assert.deepEqual(await run('pin', 'ls', '--after', 'noon'), {
+    code: 2,
+    out: '',
+    err: 'flotilla: --after takes a time like 2026-05-11T10:17:41Z, or a duration like 2h, not "noon"\n'
+  })
+})
+
 test('the status screen fits into 80 columns and says what is wrong', async () => {
   const cluster = new MemoryCluster()
   cluster.problems = ['peer-2 has been silent for 12 s: is it running?']

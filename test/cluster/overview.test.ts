@@ -15,6 +15,7 @@ const report = (changes: Partial<Report> = {}): Report => ({
   kuboError: '',
   counts: { queued: 0, pinning: 0, failed: 0, unpinning: 0, pinned: 5 },
   applied: 10,
+  stateHash: '1:0',
   ...changes
 })
 
@@ -22,12 +23,14 @@ function look({
   connected = [b, c],
   reports = {},
   status = {},
-  ageMs = 0
+  ageMs = 0,
+  differing = {}
 }: {
   connected?: PeerId[]
   reports?: Record<string, Report>
   status?: Partial<ConsensusStatus>
   ageMs?: number
+  differing?: Record<string, number>
 } = {}) {
   const members = [a, b, c].map(id => ({ id, isVoter: true, name: `peer-${id}`, addresses: [] }))
   const consensus: ConsensusStatus = {
@@ -48,7 +51,8 @@ function look({
     status: () => consensus,
     isConnected: id => connected.includes(id),
     known: id => ({ report: reports[id] ?? report(), ageMs }),
-    pins: () => 5
+    pins: () => 5,
+    differs: id => differing[id]
   })
 }
 
@@ -92,4 +96,13 @@ test('without a quorum the sentence counts, and a peer that is not reached adds 
 
 test('a peer that joins says so first', () => {
   assert.match(look({ status: { isReady: false, role: 'learner' } }).problems[0] ?? '', /joining and has no state yet/)
+})
+
+test('a peer with another state is named before everything else, and where most differ, this one is', () => {
+  assert.match(look({ differing: { [b]: 9 } }).problems[0] ?? '', /^peer-b holds another state than peer-a at index 9, .*: stop it/)
+  assert.match(
+    look({ differing: { [b]: 9, [c]: 10 } }).problems[0] ?? '',
+    /^peer-a holds another state than peer-b and peer-c .* its own is wrong/
+  )
+  assert.equal(look().peers[1]?.stateHash, '1:0')
 })

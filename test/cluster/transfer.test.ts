@@ -143,7 +143,7 @@ test('an entry that is refused, or of which nobody knows what became, is given a
     const fault = refusals.shift()
     return fault ? Promise.reject(new ClusterError(fault, 'not now')) : peer.consensus.propose(data, options)
   }
-  const consensus = { propose, status: () => peer.consensus.status(), readBarrier: async () => {} }
+  const consensus = { propose, readBarrier: async () => {} }
   const parts = { consensus, pinset: peer.pinset, clock: systemClock, candidates: () => [], requireState: () => {} }
   assert.equal((await imported(new Transfer(parts, { min: -1, max: -1 }), pins(0, 10)))?.added, 10)
   assert.equal(refusals.length, 0)

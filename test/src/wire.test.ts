@@ -18,7 +18,7 @@ import {
   pinTypes
 } from '../../src/wire.ts'
 import { faultFromHeader, faultToHeader, fromHeaderText, toHeaderText } from '../../src/wire-fault.ts'
-import { readCids, readPinOptions, readStatusFilter, readTypeFilter, writePinOptions } from '../../src/wire-options.ts'
+import { readCids, readPinFilter, readPinOptions, readStatusFilter, writePinFilter, writePinOptions } from '../../src/wire-options.ts'
 import { formatTime, lastMs, parseTime } from '../../src/wire-time.ts'
 import { MemoryCluster, memoryPeers } from '../support/memory-cluster.ts'
 import { testCid } from '../support/rest.ts'
@@ -278,9 +278,21 @@ suite('filters', () => {
   })
 
   test('name types of pins', () => {
-    assert.equal(readTypeFilter({ filter: 'all' }), undefined)
-    assert.deepEqual(readTypeFilter({ filter: 'pin,nonsense' }), ['pin'])
-    assert.throws(() => readTypeFilter({ filter: 'nonsense' }), /^ClusterError: invalid filter value/)
+    assert.equal(readPinFilter({ filter: 'all' }).types, undefined)
+    assert.deepEqual(readPinFilter({ filter: 'pin,nonsense' }).types, ['pin'])
+    assert.throws(() => readPinFilter({ filter: 'nonsense' }), /^ClusterError: invalid filter value/)
+  })
+
+  test('of pins come back as they went in, and what makes no sense is named', () => {
+    const filter = { types: ['pin'], name: 'a&b', namePrefix: undefined, after: 1_000, before: 2_500, order: 'newest', limit: 7 } as const
+    const query = Object.fromEntries(writePinFilter(filter))
+    assert.deepEqual({ namePrefix: undefined, ...readPinFilter(query) }, filter)
+    for (const [key, value] of [
+      ['order', 'up'],
+      ['limit', '-1'],
+      ['after', 'yesterday']
+    ] as const)
+      assert.throws(() => readPinFilter({ [key]: value }), new RegExp(`parameter ${key} invalid`))
   })
 
   test('name CIDs, all of which must be some', () => {

@@ -2,6 +2,7 @@
  * A cluster without a network: three peers that agree at once and whose Kubos pin as soon as they are asked, or when `release` lets them.
  * The smallest thing that keeps every promise of `ClusterApi`, for tests of what stands in front of it.
  */
+import { fits } from '../../cluster/state/listing.ts'
 import type {
   ClusterApi,
   CollectOptions,
@@ -26,10 +27,10 @@ import type {
   PeerInfo,
   PeerStatus,
   Pin,
+  PinFilter,
   PinOptions,
   PinProgress,
   PinStatus,
-  PinType,
   StateExport,
   Status
 } from '../../src/types.ts'
@@ -138,9 +139,11 @@ export class MemoryCluster implements ClusterApi {
     return this.#agreed(cid)
   }
 
-  async *allocations({ types, consistency, signal }: { types?: readonly PinType[] | undefined } & ReadOptions = {}): AsyncIterable<Pin> {
+  async *allocations({ consistency, signal, order, limit, ...filter }: PinFilter & ReadOptions = {}): AsyncIterable<Pin> {
     this.#enter(signal, consistency)
-    yield* this.#stream([...this.pins.values()].filter(pin => types?.includes(pin.type) ?? true))
+    const found = [...this.pins.values()].filter(pin => fits(pin, filter))
+    if (order !== undefined) found.sort((a, b) => (order === 'oldest' ? 1 : -1) * (a.timestamp - b.timestamp))
+    yield* this.#stream(found.slice(0, limit))
   }
 
   async status(cid: Cid, { local, consistency, signal }: { local?: boolean | undefined } & ReadOptions = {}): Promise<PinStatus> {
@@ -233,6 +236,8 @@ export class MemoryCluster implements ClusterApi {
         role: (['follower', 'leader', 'unreachable'] as const)[index] ?? 'follower',
         isVoter: true,
         lagEntries: index === 2 ? null : 0,
+        appliedIndex: index === 2 ? null : this.#version,
+        stateHash: index === 2 ? '' : `1:${this.#version}`,
         freeBytes: index === 2 ? null : 12_345_678_901,
         queued: 0,
         pinning: this.held.size,

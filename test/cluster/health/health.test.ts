@@ -18,7 +18,8 @@ const report: Report = {
   freeBytes: 7,
   kuboError: '',
   counts: { queued: 1, pinning: 2, failed: 3, unpinning: 4, pinned: 5 },
-  applied: 9
+  applied: 9,
+  stateHash: '1:00'
 }
 
 test('the informer follows Kubo: space, silence, and its return, telling of changes only', async () => {

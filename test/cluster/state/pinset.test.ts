@@ -1,0 +1,218 @@
+/** What the pinset says of all pins, and its lists in other orders, on a real store. */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { crc32 } from 'node:zlib'
+import { encode } from 'cborg'
+import { formatVersion, LogStorage } from '../../../cluster/consensus/storage.ts'
+import { openFolder } from '../../../cluster/opened.ts'
+import { key, prefixRange } from '../../../cluster/state/keys.ts'
+import { openStore } from '../../../cluster/state/open-store.ts'
+import { encodeOperation, type PinOperation } from '../../../cluster/state/operations.ts'
+import { Pinset } from '../../../cluster/state/pinset.ts'
+import { recordOf } from '../../../cluster/state/record.ts'
+import type { Range, Store } from '../../../cluster/state/store.ts'
+import { isFault } from '../../../src/errors.ts'
+import type { PeerId, Pin, PinFilter } from '../../../src/types.ts'
+import { inline } from '../../support/cids.ts'
+import { peerId } from '../../support/newcomer.ts'
+import { examplePin } from '../../support/pins.ts'
+import { collect } from '../../support/stream.ts'
+
+const self = peerId(1) as PeerId
+
+class World implements AsyncDisposable {
+  readonly folder: string
+  store!: Store
+  pinset!: Pinset
+  index = 0
+  /** Rows that were read one after the other. */
+  read = 0
+
+  constructor(folder: string) {
+    this.folder = folder
+  }
+
+  static async open(): Promise<World> {
+    const world = new World(await mkdtemp(join(tmpdir(), 'flotilla-pinset-')))
+    await world.start(await openStore(join(world.folder, 'data'), { engine: 'leveldb' }))
+    return world
+  }
+
+  async start(store: Store): Promise<void> {
+    this.store = store
+    const rows = store.rows.bind(store)
+    store.rows = async function* (this: World, range: Range, options?: object) {
+      for await (const row of rows(range, options)) {
+        this.read++
+        yield row
+      }
+    }.bind(this)
+    this.pinset = new Pinset({ store })
+    await this.pinset.start()
+  }
+
+  /** One entry each, all in one batch. */
+  async apply(...operations: PinOperation[]): Promise<void> {
+    const { writes, committed } = await this.pinset.apply(
+      operations.map(operation => ({ index: ++this.index, data: encodeOperation(operation) }))
+    )
+    await this.store.write(writes, { sync: false })
+    committed()
+  }
+
+  async merge(...pins: Pin[]): Promise<void> {
+    await this.apply({ type: 'merge', records: pins.map(recordOf), existing: 'replace' })
+  }
+
+  async names(filter: PinFilter): Promise<string[]> {
+    return (await collect(this.pinset.find(filter))).map(({ name }) => name)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store[Symbol.asyncDispose]()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}
+
+let next = 0
+function named(name: string, timestamp: number, changes: Partial<Pin> = {}): Pin {
+  return { ...examplePin, cid: inline(`pinset-${++next}`), name, timestamp, ...changes }
+}
+
+test('lists by name and by time come in their order, with their bounds', async () => {
+  await using world = await World.open()
+  const long = 'x'.repeat(300)
+  await world.merge(
+    named('b', 40),
+    named('a', 30),
+    named('ab', 20),
+    named('a', 10),
+    named('', 25),
+    named('a\0b', 15),
+    named('ü', 5),
+    named(long, 1),
+    named(`${long}y`, 2),
+    named('a', -7)
+  )
+  assert.deepEqual(
+    (await collect(world.pinset.find({ name: 'a' }))).map(({ timestamp }) => timestamp),
+    [-7, 10, 30]
+  )
+  assert.deepEqual(
+    (await collect(world.pinset.find({ name: 'a', order: 'newest', limit: 1 }))).map(({ timestamp }) => timestamp),
+    [30]
+  )
+  assert.deepEqual(
+    (await collect(world.pinset.find({ name: 'a', after: 10, before: 10 }))).map(({ timestamp }) => timestamp),
+    [10]
+  )
+  assert.deepEqual(await world.names({ name: 'a\0b' }), ['a\0b'])
+  assert.deepEqual(await world.names({ name: long }), [long])
+  assert.deepEqual(await world.names({ namePrefix: 'a' }), ['a', 'a', 'a', 'a\0b', 'ab'])
+  assert.deepEqual(await world.names({ namePrefix: `${long}y` }), [`${long}y`])
+  assert.deepEqual(await world.names({ after: 15, before: 30 }), ['a\0b', 'ab', '', 'a'])
+  assert.deepEqual(await world.names({ order: 'newest', limit: 3 }), ['b', 'a', ''])
+  assert.deepEqual(await world.names({ order: 'oldest', types: ['shard-pin'] }), [])
+  assert.equal((await world.names({})).length, 10)
+  for (const filter of [{ name: 'a', namePrefix: 'a' }, { namePrefix: 'a', order: 'newest' }, { name: '' }] as const) {
+    await assert.rejects(world.names(filter), error => isFault(error, 'invalid'))
+  }
+})
+
+test('what is not asked for is not read', async () => {
+  await using world = await World.open()
+  await world.merge(...Array.from({ length: 3_000 }, (_, at) => named(`pin ${at}`, at)))
+  const cost = async (filter: PinFilter) => {
+    world.read = 0
+    await world.names(filter)
+    return world.read
+  }
+  assert.equal(await cost({ name: 'pin 2999' }), 1)
+  assert.equal(await cost({ namePrefix: 'pin 299' }), 11)
+  assert.equal(await cost({ after: 2_990 }), 10)
+  assert.ok((await cost({ order: 'newest', limit: 5 })) <= 100)
+})
+
+test('a pin that changes moves in all lists, and one that goes leaves them', async () => {
+  await using world = await World.open()
+  const pin = named('before', 10, { expireAt: 1_000 })
+  await world.merge(pin)
+  await world.merge({ ...pin, name: 'after', timestamp: 20, expireAt: 2_000 })
+  assert.deepEqual(await world.names({ name: 'before' }), [])
+  assert.deepEqual(await world.names({ name: 'after' }), ['after'])
+  assert.deepEqual(await world.names({ before: 10 }), [])
+  assert.deepEqual(await collect(world.pinset.expired(1_500)), [])
+  assert.deepEqual(await collect(world.pinset.expired(2_000)), [pin.cid])
+  await world.apply({ type: 'unpin', cid: pin.cid, basedOn: 2 })
+  for (const prefix of ['s/', 'n/', 'd/', 'x/']) assert.deepEqual(await collect(world.store.rows(prefixRange(prefix))), [], prefix)
+  assert.deepEqual([world.pinset.count, world.pinset.hash], [0, `1:${'0'.repeat(32)}`])
+})
+
+test('the hash is that of the pins, whatever order they came in; it is known of earlier indexes, and after a start', async () => {
+  await using one = await World.open()
+  await using other = await World.open()
+  const [a, b, c] = [named('a', 1), named('b', 2), named('c', 3)]
+  await one.merge(a, b)
+  await one.merge(c)
+  await other.merge(b, a)
+  assert.equal(other.pinset.hash, one.pinset.hashAt(1))
+  assert.notEqual(one.pinset.hash, other.pinset.hash)
+  assert.equal(one.pinset.hashAt(7), one.pinset.hash, 'nothing has changed since')
+  assert.equal(one.pinset.hashAt(0), `1:${'0'.repeat(32)}`)
+  await other.merge({ ...c, name: 'another' })
+  assert.notEqual(one.pinset.hash, other.pinset.hash, 'one field of one pin')
+  const again = new Pinset({ store: one.store })
+  await again.start()
+  assert.deepEqual([again.count, again.hash, again.hashAt(2), again.hashAt(1)], [3, one.pinset.hash, one.pinset.hash, undefined])
+})
+
+test('an export is of one moment, and says of which', async () => {
+  await using world = await World.open()
+  await world.merge(named('a', 1), named('b', 2))
+  const { index, pins } = await world.pinset.cut()
+  await world.merge(named('c', 3))
+  assert.deepEqual([index, (await collect(pins)).length], [1, 2])
+  assert.equal((await world.pinset.cut()).index, 2)
+})
+
+test('a folder of format 1 is brought up to date at the next start, also where that was cut off; a newer one is refused', async () => {
+  await using world = await World.open()
+  const identity = { clusterId: 'c', nodeId: self }
+  await new LogStorage(world.store).found(identity, { members: [] }, { isReady: true, present: { members: [] } })
+  await world.merge(named('b', 2), named('a', 1, { expireAt: 9 }))
+  const { hash } = world.pinset
+  for (const prefix of ['n/', 'd/']) await world.store.clear(prefixRange(prefix))
+  const made = (format: number) =>
+    world.store.write([{ type: 'put', key: key('m/id'), value: sealed({ format, ...identity }) }], { sync: true })
+  await world.store.write([{ type: 'delete', key: key('p/hash') }], { sync: true })
+  await made(1)
+  const reopen = async () => {
+    await world.store[Symbol.asyncDispose]()
+    await world.start(await openFolder(join(world.folder, 'data'), { self, engine: 'leveldb' }))
+  }
+  await reopen()
+  assert.deepEqual([world.pinset.count, world.pinset.hash], [2, hash])
+  assert.deepEqual(await world.names({ order: 'oldest' }), ['a', 'b'])
+  assert.deepEqual(await world.names({ name: 'a' }), ['a'])
+  assert.equal((await new LogStorage(world.store).identity())?.format, formatVersion)
+  await made(1)
+  await reopen()
+  assert.deepEqual([world.pinset.count, world.pinset.hash], [2, hash], 'a second time it comes to the same')
+  await made(formatVersion + 1)
+  await world.store[Symbol.asyncDispose]()
+  await assert.rejects(
+    openFolder(join(world.folder, 'data'), { self, engine: 'leveldb' }),
+    /format 3, this version of flotilla knows format 2/
+  )
+})
+
+function sealed(value: unknown): Uint8Array {
+  const data = encode(value)
+  const row = Buffer.alloc(4 + data.length)
+  row.writeUInt32BE(crc32(data), 0)
+  row.set(data, 4)
+  return row
+}
