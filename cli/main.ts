@@ -54,7 +54,18 @@ function parser(words: readonly string[], version: string) {
         )
       )
       .command(
-        lazy('state', 'Export and import what is agreed: state export, state import', async () => (await import('./state.ts')).stateCommand)
+        lazy(
+          'state',
+          'What is agreed, as a whole: state export, state import, state info',
+          async () => (await import('./state.ts')).stateCommand
+        )
+      )
+      .command(
+        lazy(
+          'recover',
+          'Go on with this peer alone when the majority is lost for good',
+          async () => (await import('./recover.ts')).recoverCommand
+        )
       )
       .command(lazy('health', 'What is wrong; exit code 1 if anything is', async () => (await import('./health.ts')).healthCommand))
       .example('$0 up', 'three peers and three Kubos, to try it out')

@@ -10,6 +10,7 @@ import { exportBytes, pinsOf } from '../src/lines.ts'
 import type { ImportOptions, ImportProgress, Pin, StateExport } from '../src/types.ts'
 import { importProgressToJson } from '../src/wire.ts'
 import { type CommonOptions, connect } from './connection.ts'
+import { contentsToJson, describeContents } from './folder-contents.ts'
 import { counted, ProgressLine, printJson, printLine } from './output.ts'
 import { openStopped } from './stopped-folder.ts'
 
@@ -165,10 +166,22 @@ async function follow(steps: AsyncIterable<ImportProgress>, { share }: Source, {
   printLine(`${counted(last.pins, 'pin')}: ${last.added} added, ${last.replaced} replaced, ${last.unchanged} as they were`)
 }
 
+const infoCommand: CommandModule<CommonOptions, CommonOptions> = {
+  command: 'info',
+  describe: 'What the folder of a peer that does not run holds: log, members, pins, state hash',
+  builder: parser => parser.hide('host'),
+  async handler({ json }) {
+    await using stopped = await openStopped()
+    const contents = await stopped.peer.contents()
+    if (json) printJson(contentsToJson(contents))
+    else printLine(describeContents(contents))
+  }
+}
+
 export const stateCommand: CommandModule<CommonOptions, CommonOptions> = {
   command: 'state',
   describe: 'Export and import what is agreed',
   builder: (parser): Argv<CommonOptions> =>
-    parser.command(exportCommand).command(importCommand).demandCommand(1, 'which command? See flotilla state --help'),
+    parser.command(exportCommand).command(importCommand).command(infoCommand).demandCommand(1, 'which command? See flotilla state --help'),
   handler: () => {}
 }

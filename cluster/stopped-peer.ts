@@ -10,10 +10,13 @@ import { randomBytes } from 'node:crypto'
 import { systemClock } from '../src/clock.ts'
 import { ClusterError } from '../src/errors.ts'
 import type { PeerId } from '../src/types.ts'
-import { StoppedLog } from './consensus/stopped-log.ts'
+import type { ClusterMember } from './consensus/consensus.ts'
+import { type LogPosition, StoppedLog } from './consensus/stopped-log.ts'
 import type { Factors } from './factors.ts'
 import { openFolder } from './opened.ts'
+import { readNotes } from './state/notes.ts'
 import type { StoreSettings } from './state/open-store.ts'
+import { encodeOperation, type Note } from './state/operations.ts'
 import { Pinset } from './state/pinset.ts'
 import type { Store } from './state/store.ts'
 import { Transfer } from './transfer.ts'
@@ -25,6 +28,17 @@ export interface StoppedPeerSettings {
   readonly store: StoreSettings
   /** Copies of a pin that does not say how many. */
   readonly factors: Factors
+}
+
+/** What a folder holds. */
+export interface FolderContents {
+  readonly clusterId: string
+  readonly log: LogPosition
+  readonly members: readonly ClusterMember[]
+  readonly pins: number
+  readonly stateHash: string
+  /** What was done to the cluster past its rules, the oldest first. */
+  readonly notes: readonly Note[]
 }
 
 export class StoppedPeer implements AsyncDisposable {
@@ -52,10 +66,34 @@ export class StoppedPeer implements AsyncDisposable {
     return peer
   }
 
+  /** @throws ClusterError `refused` where the folder belongs to no cluster */
+  async contents(): Promise<FolderContents> {
+    const { identity, position, members } = this.#requireLog()
+    const { count, hash } = this.#pinset
+    const notes = await readNotes(this.#store)
+    return { clusterId: identity.clusterId, log: position, members, pins: count, stateHash: hash, notes }
+  }
+
+  /**
+   * Makes this peer the only member of a new cluster, when the majority of the old one is lost.
+   * @throws ClusterError `refused` where there is nothing to recover from
+   */
+  async recover(): Promise<void> {
+    const log = this.#requireLog()
+    const { clusterId } = log.identity
+    const lost = log.members.filter(({ id, isVoter }) => isVoter && id !== this.#settings.self.id).map(({ id, name }) => name || id)
+    if (lost.length === 0) throw new ClusterError({ code: 'refused' }, 'nobody else has a vote: this peer needs no recovery, start it')
+    const { lastTerm, lastIndex, commit } = log.position
+    const text =
+      `recovered from cluster ${clusterId} at term ${lastTerm}, index ${lastIndex} (${commit} known to be committed) ` +
+      `by ${this.#settings.self.id}, without ${lost.join(', ')}`
+    const operation = encodeOperation({ type: 'note', note: { at: systemClock.wallMs(), text } })
+    await log.recover({ clusterId: randomBytes(16).toString('hex'), operation })
+  }
+
   /** Export, and import as far as this peer alone may decide. @throws ClusterError `refused` where the folder belongs to no cluster */
   get transfer(): Transfer {
-    const log = this.#log
-    if (log === undefined) throw new ClusterError({ code: 'refused' }, 'the folder is empty: there is nothing in it')
+    const log = this.#requireLog()
     const { id } = this.#settings.self
     return new Transfer(
       {
@@ -80,6 +118,11 @@ export class StoppedPeer implements AsyncDisposable {
       { store: this.#store, machine: this.#pinset },
       { clusterId, self: { ...this.#settings.self, addresses: [] } }
     )
+  }
+
+  #requireLog(): StoppedLog {
+    if (this.#log === undefined) throw new ClusterError({ code: 'refused' }, 'the folder is empty: there is nothing in it')
+    return this.#log
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

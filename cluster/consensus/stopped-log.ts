@@ -31,7 +31,7 @@ export class StoppedLog {
   readonly #storage: LogStorage
   readonly #applier: Applier
   readonly #origin = randomBytes(8).toString('hex')
-  readonly identity: Identity
+  #identity: Identity
   #terms: Restored['terms']
   #configuration: Configuration
   #term: number
@@ -49,7 +49,7 @@ export class StoppedLog {
   ) {
     this.#store = store
     this.#storage = storage
-    this.identity = identity
+    this.#identity = identity
     this.#terms = restored.terms
     this.#configuration = restored.configurations.at(-1)?.configuration ?? { members: [] }
     this.#term = restored.hardState.term
@@ -78,6 +78,10 @@ export class StoppedLog {
     const log = await StoppedLog.open(parts, self.id)
     if (log === undefined) throw new Error('a folder that was founded belongs to nobody')
     return log
+  }
+
+  get identity(): Identity {
+    return this.#identity
   }
 
   get position(): LogPosition {
@@ -126,6 +130,34 @@ export class StoppedLog {
     const own = outcomes.find(({ stamp }) => stamp.origin === this.#origin && stamp.sequence === sequence)
     if (own === undefined) throw new Error('an operation was committed, but not applied')
     return own.outcome
+  }
+
+  /**
+   * Makes this peer the only member, in a cluster with another id, by an entry that commits everything before it: what the others may have agreed with
+   * this peer's log stays, and what they agreed without it is lost. Peers of the old cluster are refused from then on, whatever they know.
+   *
+   * @param operation an entry behind it, which says what was done
+   * @throws ClusterError `refused` where this peer is no member
+   */
+  async recover({ clusterId, operation }: { readonly clusterId: string; readonly operation: Uint8Array }): Promise<void> {
+    const { nodeId } = this.identity
+    const self = this.#configuration.members.find(({ id }) => id === nodeId)
+    if (self === undefined)
+      throw new ClusterError({ code: 'refused' }, 'this peer is no member of its cluster any more: it has nothing to recover')
+    const configuration: Configuration = { members: [{ ...self, isVoter: true }] }
+    const term = this.#nextTerm()
+    const index = this.#lastIndex + 1
+    const sequence = ++this.#sequence
+    const data = stamp({ origin: this.#origin, sequence, answeredBelow: sequence }, operation)
+    const entries: readonly Entry[] = [
+      { type: 'configuration', index, term, configuration },
+      { type: 'normal', index: index + 1, term, data }
+    ]
+    // One batch: the folder belongs to the old cluster, or to the new one.
+    await this.#write(entries, [this.#storage.identified({ clusterId, nodeId }), this.#storage.markReady()])
+    this.#configuration = configuration
+    this.#identity = { clusterId, nodeId }
+    await this.#apply()
   }
 
   async #write(entries: readonly Entry[], more: readonly WriteOp[] = []): Promise<void> {

@@ -1,6 +1,6 @@
 /** What a run of operations makes of the pins it names, each operation seeing what the ones before it did. Nothing is stored yet. */
 import type { Cid, Pin } from '../../src/types.ts'
-import type { OperationResult, PinOperation } from './operations.ts'
+import type { Note, OperationResult, PinOperation } from './operations.ts'
 import { type PinRecord, recordOf, withVersion } from './record.ts'
 
 export interface PinChange {
@@ -15,6 +15,7 @@ export interface PinChange {
 
 export class Draft {
   readonly changes: PinChange[] = []
+  readonly notes: { readonly index: number; readonly note: Note }[] = []
   readonly #present: Map<Cid, Pin | undefined>
 
   /** @param present every pin that the operations name, as it is stored; changed by them */
@@ -30,6 +31,9 @@ export class Draft {
         return this.#change(operation.cid, undefined, { basedOn: operation.basedOn, index })
       case 'merge':
         return this.#merge(operation, index)
+      case 'note':
+        this.notes.push({ index, note: operation.note })
+        return { status: 'done' }
     }
   }
 

@@ -13,6 +13,7 @@
  * | `x/` expiry, cid bytes | nothing: pins by the time they expire | state/pin-rows.ts |
  * | `n/` name, 0, time, cid bytes | nothing: pins that have a name, by it and by the time they were asked for | state/pin-rows.ts |
  * | `d/` time, cid bytes | nothing: pins by the time they were asked for | state/pin-rows.ts |
+ * | `a/` index | time and words of a note: what an operator did past the rules | state/notes.ts |
  * | `p/count` | number of pins | state/summary.ts |
  * | `p/hash` | index of the last change, hash of all pins | state/summary.ts |
  * | `p/generation` | number of the last comparison with Kubo | ipfs/holdings.ts |
@@ -21,20 +22,36 @@
 import type { Range } from './store.ts'
 
 const text = new TextEncoder()
+/** There are a dozen of them, and every row needs one. */
+const heads = new Map<string, Uint8Array>()
+const half = 2 ** 32
+
+function headOf(prefix: string): Uint8Array {
+  const known = heads.get(prefix)
+  if (known !== undefined) return known
+  const head = text.encode(prefix)
+  if (heads.size < 64) heads.set(prefix, head)
+  return head
+}
 
 export function key(prefix: string, rest: Uint8Array = new Uint8Array()): Uint8Array {
-  const head = text.encode(prefix)
+  const head = headOf(prefix)
   const bytes = new Uint8Array(head.length + rest.length)
   bytes.set(head)
   bytes.set(rest, head.length)
   return bytes
 }
 
-/** `number` is a whole number from 0 to 2^53 - 1. */
-export function numberKey(prefix: string, number: number): Uint8Array {
-  const bytes = new Uint8Array(8)
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(number))
-  return key(prefix, bytes)
+/** `number` is a whole number from 0 to 2^53 - 1; `rest` is what comes behind it. */
+export function numberKey(prefix: string, number: number, rest?: Uint8Array): Uint8Array {
+  const head = headOf(prefix)
+  const bytes = new Uint8Array(head.length + 8 + (rest?.length ?? 0))
+  bytes.set(head)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(head.length, Math.floor(number / half))
+  view.setUint32(head.length + 4, number % half)
+  if (rest !== undefined) bytes.set(rest, head.length + 8)
+  return bytes
 }
 
 export function numberOf(prefix: string, bytes: Uint8Array): number {

@@ -19,6 +19,14 @@ export type PinOperation =
    * Many pins in one entry, whatever they are at: a pin that is there as it is asked for is not touched, so that the same pins can be given again.
    */
   | { readonly type: 'merge'; readonly records: readonly PinRecord[]; readonly existing: Existing }
+  | { readonly type: 'note'; readonly note: Note }
+
+/** What an operator did to the cluster past its rules, kept with the state for those who ask later. */
+export interface Note {
+  /** Unix milliseconds. */
+  readonly at: number
+  readonly text: string
+}
 
 export interface Merged {
   readonly added: number
@@ -41,6 +49,8 @@ export function encodeOperation(op: PinOperation): Uint8Array {
       return encode([2, cidBytes(op.cid), op.basedOn])
     case 'merge':
       return encode([3, op.records.flatMap(({ pin, bytes }) => [cidBytes(pin.cid), bytes]), op.existing === 'keep' ? 1 : 0])
+    case 'note':
+      return encode([4, op.note.at, op.note.text])
   }
 }
 
@@ -49,6 +59,9 @@ export function decodeOperation(data: Uint8Array): PinOperation {
   const fields: unknown = decode(data)
   if (Array.isArray(fields)) {
     const [type, cid, ...rest] = fields as readonly unknown[]
+    if (type === 4 && Number.isSafeInteger(cid) && typeof rest[0] === 'string' && rest.length === 1) {
+      return { type: 'note', note: { at: cid as number, text: rest[0] } }
+    }
     if (type === 3 && rest.length === 1) {
       const records = decodeRecords(cid)
       if (records !== undefined && (rest[0] === 0 || rest[0] === 1))

@@ -19,6 +19,7 @@ const names = 'n/'
 /** Longer names are told apart by what stands in the pin. */
 const nameBytesMax = 200
 const nothing = new Uint8Array()
+const zero = new Uint8Array(1)
 const timeBytes = 8
 
 export function pinKey(cid: Cid): Uint8Array {
@@ -27,18 +28,18 @@ export function pinKey(cid: Cid): Uint8Array {
 
 export function writesFor({ cid, before, after, record }: PinChange): WriteOp[] {
   const writes: WriteOp[] = []
-  const [gone, here] = [before ? secondaryKeys(before) : [], after ? secondaryKeys(after) : []]
-  for (const row of gone) if (!here.some(other => Buffer.compare(row, other) === 0)) writes.push({ type: 'delete', key: row })
-  for (const row of here) writes.push({ type: 'put', key: row, value: nothing })
+  // Deleted first: what stays is written again by the same batch.
+  if (before !== undefined) for (const row of secondaryKeys(before)) writes.push({ type: 'delete', key: row })
+  if (after !== undefined) for (const row of secondaryKeys(after)) writes.push({ type: 'put', key: row, value: nothing })
   writes.push(record === undefined ? { type: 'delete', key: pinKey(cid) } : { type: 'put', key: pinKey(cid), value: record })
   return writes
 }
 
 export function secondaryKeys({ cid, name, timestamp, expireAt }: Pin): Uint8Array[] {
   const bytes = cidBytes(cid)
-  const keys = [join(timeKey(times, timestamp), bytes)]
-  if (name !== '') keys.push(join(key(names, nameBytes(name)), new Uint8Array(1), timeKey('', timestamp), bytes))
-  if (expireAt !== null) keys.push(join(timeKey(expiries, expireAt), bytes))
+  const keys = [timeKey(times, timestamp, bytes)]
+  if (name !== '') keys.push(join(key(names), nameBytes(name), zero, timeKey('', timestamp, bytes)))
+  if (expireAt !== null) keys.push(timeKey(expiries, expireAt, bytes))
   return keys
 }
 
@@ -64,7 +65,7 @@ export function byTime(period: Period): Range {
 
 /** Pins of that name by time; also of longer ones with the same beginning, where it is a long one. */
 export function byName(name: string, period: Period): Range {
-  return within(join(key(names, nameBytes(name)), new Uint8Array(1)), period)
+  return within(join(key(names, nameBytes(name)), zero), period)
 }
 
 /** Pins whose names begin with it, by name; and others, where it is a long one. */
@@ -80,8 +81,8 @@ function within(head: Uint8Array, { after = 0, before }: Period): Range {
 }
 
 /** Times before 1970 stand together at the beginning, fractions of a millisecond are cut off. */
-function timeKey(prefix: string, ms: number): Uint8Array {
-  return numberKey(prefix, Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.floor(ms))))
+function timeKey(prefix: string, ms: number, rest?: Uint8Array): Uint8Array {
+  return numberKey(prefix, Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.floor(ms))), rest)
 }
 
 /** UTF-8 without zero bytes, in the same order. */

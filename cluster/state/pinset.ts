@@ -13,6 +13,7 @@ import { Draft, type PinChange } from './draft.ts'
 import { key, numberKey, prefixRange } from './keys.ts'
 import { fits, isOrdered, listed } from './listing.ts'
 import { Marks } from './marks.ts'
+import { writeNote } from './notes.ts'
 import { decodeOperation, encodeResult, type PinOperation } from './operations.ts'
 import { cidOfTimeKey, expiries, pinKey, pins, writesFor } from './pin-rows.ts'
 import { decodePin } from './record.ts'
@@ -134,8 +135,8 @@ export class Pinset implements StateMachine {
     const decoded = operations.map(({ index, data }) => ({ index, operation: decodeOperation(data) }))
     const draft = new Draft(await this.#load(decoded.flatMap(({ operation }) => cidsOf(operation))))
     const results = decoded.map(({ index, operation }) => encodeResult(draft.apply(operation, index)))
-    const { changes } = draft
-    const writes = changes.flatMap(writesFor)
+    const { changes, notes } = draft
+    const writes = [...changes.flatMap(writesFor), ...notes.map(writeNote)]
     const summaries = summed(this.#summary, changes)
     const last = summaries.at(-1)
     if (last !== undefined) writes.push(...writeSummary(last))
@@ -175,6 +176,8 @@ function cidsOf(operation: PinOperation): readonly Cid[] {
       return [operation.cid]
     case 'merge':
       return operation.records.map(({ pin }) => pin.cid)
+    case 'note':
+      return []
   }
 }
 

@@ -39,8 +39,14 @@ test('an export of ipfs-cluster goes into an empty folder and comes out again, b
 test('the folder of a daemon that runs is left alone', async () => {
   await using folder = await peerFolder()
   await using _lock = await lockFolder(folder.path)
-  for (const words of [['export'], ['import', '--file', goExport]]) {
-    const { code, err } = await folder.run('state', ...words, '--offline')
+  const commands = [
+    ['state', 'export', '--offline'],
+    ['state', 'import', '--offline', '--file', goExport],
+    ['state', 'info'],
+    ['recover', '--accept-data-loss', '1/1']
+  ]
+  for (const words of commands) {
+    const { code, err } = await folder.run(...words)
     assert.equal(code, 1)
     assert.match(err, /is in use by process \d+: stop that one first/)
   }
@@ -50,6 +56,24 @@ test('an empty folder has nothing to export', async () => {
   await using folder = await peerFolder()
   const { code, err } = await folder.run('state', 'export', '--offline')
   assert.deepEqual([code, err], [1, 'flotilla: the folder is empty: there is nothing in it\n'])
+})
+
+test('recovery is told twice: what there is to lose first, and then which folder is meant', async () => {
+  await using folder = await peerFolder()
+  await folder.run('state', 'import', '--offline', '--file', goExport)
+  const asked = await folder.run('recover')
+  assert.equal(asked.code, 0)
+  assert.match(asked.out, /^cluster {5}[0-9a-f]{32}\nlast entry {2}term 1, index 1\n/)
+  assert.match(asked.out, /Take that one[\s\S]*\n\n {2}flotilla recover --accept-data-loss 1\/1\n$/)
+  const wrong = await folder.run('recover', '--accept-data-loss', '2/7')
+  assert.deepEqual(
+    [wrong.code, wrong.err],
+    [1, 'flotilla: the last entry of this folder is 1/1, not 2/7: is it the survivor that you mean?\n']
+  )
+  const alone = await folder.run('recover', '--accept-data-loss', '1/1')
+  assert.deepEqual([alone.code, alone.err], [1, 'flotilla: nobody else has a vote: this peer needs no recovery, start it\n'])
+  const info = JSON.parse((await folder.run('state', 'info', '--json')).out)
+  assert.deepEqual([info.pins, info.last_index, info.members.length, info.notes], [3, 1, 1, []])
 })
 
 test('through a peer: out to a file that is whole, and in again from stdin', async () => {

@@ -25,7 +25,7 @@ class Agreed {
         propose: async data => {
           this.meanwhile?.(++this.proposals)
           const operation = decodeOperation(data)
-          assert.ok(operation.type !== 'merge')
+          assert.ok(operation.type === 'pin' || operation.type === 'unpin')
           const at = operation.type === 'pin' ? operation.pin.cid : operation.cid
           const version = this.pins.get(at)?.version ?? 0
           if (version !== operation.basedOn) return { index: ++this.#index, result: encodeResult({ status: 'conflict', version }) }

@@ -49,9 +49,14 @@ export class TestPeers implements AsyncDisposable {
     }
   }
 
+  /** Of the store of a peer. */
+  folderOf(number: number): string {
+    return join(this.#folder, String(number))
+  }
+
   async start(number: number, beginning: Beginning, { store, signal }: { store?: Store; signal?: AbortSignal } = {}): Promise<TestPeer> {
     const id = peerId(number)
-    const opened = store ?? (await openStore(join(this.#folder, String(number)), { engine: 'leveldb' }))
+    const opened = store ?? (await openStore(this.folderOf(number), { engine: 'leveldb' }))
     const pinset = new Pinset({ store: opened })
     await pinset.start()
     const consensus = new RaftConsensus(

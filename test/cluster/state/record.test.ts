@@ -41,6 +41,8 @@ test('an operation and its result come back as they went in', () => {
     fc.property(consistent, fc.maxSafeNat(), (pin, basedOn) => {
       for (const operation of [{ type: 'pin', pin, basedOn } as const, { type: 'unpin', cid: pin.cid, basedOn } as const])
         assert.deepEqual(decodeOperation(encodeOperation(operation)), operation)
+      const note = { type: 'note', note: { at: basedOn, text: pin.name.toWellFormed() } } as const
+      assert.deepEqual(decodeOperation(encodeOperation(note)), note)
       const merge = { type: 'merge', records: [recordOf(pin)], existing: basedOn % 2 === 0 ? 'replace' : 'keep' } as const
       const back = decodeOperation(encodeOperation(merge))
       assert.ok(back.type === 'merge')
