@@ -15,6 +15,7 @@ import type { Metrics } from '../src/metrics.ts'
 import { authorizationOf } from '../src/secret.ts'
 import type { Multiaddr } from '../src/types.ts'
 import type { CommonOptions } from './connection.ts'
+import { type Host, hostOf } from './invited.ts'
 import { lockFolder } from './lock.ts'
 import { Failed } from './output.ts'
 import { ownVersion } from './own-version.ts'
@@ -51,6 +52,7 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
   const folder = peerFolder()
   const { config, ignored } = await loadConfig(configFileOf(folder))
   const identity = await identityOf(folder)
+  const invitedBy = bootstrap.length === 0 ? await hostOf(folder) : undefined
   const log = openLog({ level: config.flotilla.logLevel, name: config.cluster.peername })
   if (ignored.length > 0) log.warn({ keys: ignored }, 'keys of the configuration without effect')
   if (config.cluster.secret === null) log.warn({}, 'cluster.secret is empty: whoever reaches this peer can become a member')
@@ -72,7 +74,7 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
   try {
     await using peer = await startPeer(
       { clock: systemClock, log: log as unknown as Log, onFatal },
-      peerSettings(config, { folder, identity, bootstrap }),
+      peerSettings(config, { folder, identity, bootstrap, invitedBy }),
       { signal: stop.signal }
     )
     await using doors = await openDoors(
@@ -96,7 +98,12 @@ const tickMs = 25
 
 function peerSettings(
   { cluster, consensus, ipfsConnector, pinTracker, informer, flotilla }: Config,
-  { folder, identity, bootstrap }: { folder: string; identity: PeerSettings['network']['identity']; bootstrap: readonly Multiaddr[] }
+  {
+    folder,
+    identity,
+    bootstrap,
+    invitedBy
+  }: { folder: string; identity: PeerSettings['network']['identity']; bootstrap: readonly Multiaddr[]; invitedBy: Host | undefined }
 ): PeerSettings {
   const electionMs = consensus.raft.heartbeatTimeoutMs
   const { ipfshttp } = ipfsConnector
@@ -114,6 +121,7 @@ function peerSettings(
     },
     joining: {
       bootstrap,
+      invitedBy,
       initPeerset: consensus.raft.initPeerset,
       peerAddresses: cluster.peerAddresses
     },

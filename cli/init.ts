@@ -9,12 +9,14 @@ import { ClusterError } from '../src/errors.ts'
 import { Secret } from '../src/secret.ts'
 import type { Multiaddr } from '../src/types.ts'
 import type { CommonOptions } from './connection.ts'
+import { keepHost, readInvitation } from './invited.ts'
 import { printJson, printLine } from './output.ts'
 import { identityFileOf, initFolder } from './peer-folder.ts'
 
 export interface InitOptions extends CommonOptions {
   readonly force: boolean
   readonly peers: readonly string[]
+  readonly join?: string | undefined
 }
 
 export const initCommand: CommandModule<CommonOptions, InitOptions> = {
@@ -28,6 +30,11 @@ export const initCommand: CommandModule<CommonOptions, InitOptions> = {
         default: [],
         describe: 'Addresses of other peers, as in /ip4/10.0.0.1/tcp/9096/p2p/12D3Koo…; several are separated by commas'
       })
+      .option('join', {
+        type: 'string',
+        nargs: 1,
+        describe: 'Join the cluster of this invitation at the first start: a file, or - for stdin [default: $FLOTILLA_INVITATION]'
+      })
       .option('force', {
         type: 'boolean',
         default: false,
@@ -36,23 +43,28 @@ export const initCommand: CommandModule<CommonOptions, InitOptions> = {
       .hide('host')
       .epilogue(
         'The folder is $FLOTILLA_PATH, else $IPFS_CLUSTER_PATH, else ~/.flotilla. Variables CLUSTER_* that are set go into the file. ' +
-          'Peers of one cluster share a secret: the first init makes one, the others get it by CLUSTER_SECRET, which is no option because ' +
-          'options are in every process list.'
+          'Peers of one cluster share a secret: the first init makes one, the others get it with an invitation ("flotilla peers add" prints ' +
+          'one) or by CLUSTER_SECRET. Neither is an option, because options are in every process list.'
       ),
-  async handler({ json, force, peers }) {
+  async handler({ json, force, peers, join }) {
     const variables = environment()
     const folder = peerFolder(variables)
     const fromVariables = changesFromVariables(variables)
     const addresses = addressesOf(peers)
+    const invitation = await readInvitation(join, variables)
+    if (invitation !== undefined && variables.CLUSTER_SECRET !== undefined) {
+      throw new ClusterError({ code: 'invalid' }, 'the secret comes with the invitation: leave CLUSTER_SECRET unset')
+    }
     const changes = {
       ...fromVariables,
       cluster: {
-        secret: new Secret<Uint8Array>(randomBytes(32)),
+        secret: invitation === undefined ? new Secret<Uint8Array>(randomBytes(32)) : invitation.secret,
         ...(addresses.length > 0 && { peerAddresses: addresses }),
         ...fromVariables.cluster
       }
     }
     const { identity, isNewIdentity } = await initFolder(folder, changes, { force, variables })
+    if (invitation !== undefined) await keepHost(folder, invitation)
     const written = { folder, id: identity.id, config: configFileOf(folder), identity: identityFileOf(folder), new_identity: isNewIdentity }
     if (json) return printJson(written)
     printLine(`configuration written to ${written.config}`)
@@ -60,10 +72,11 @@ export const initCommand: CommandModule<CommonOptions, InitOptions> = {
     printLine(`peer id ${identity.id}`)
     const unused = unusedVariables(variables)
     if (unused.length > 0) printLine(`variables without effect: ${unused.join(', ')}`)
+    if (invitation !== undefined) return printLine(`"flotilla daemon" joins cluster ${invitation.clusterId}`)
     if (variables.CLUSTER_SECRET === undefined) {
       printLine('')
-      printLine('The other peers of this cluster need the same secret: take cluster.secret of the new file, and set')
-      printLine('CLUSTER_SECRET to it when you run "flotilla init" there.')
+      printLine('The other peers of this cluster need the same secret: once this one runs, "flotilla peers add" prints an')
+      printLine('invitation for "flotilla init --join" there.')
     }
   }
 }

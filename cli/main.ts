@@ -44,7 +44,7 @@ function parser(words: readonly string[], version: string) {
       .command(lazy('daemon', 'Run the peer of a folder', async () => (await import('./daemon.ts')).daemonCommand))
       .command(lazy('id', 'Show the peer that answers, and its Kubo', async () => (await import('./id.ts')).idCommand))
       .command(lazy('version', 'Show the version of the peer that answers', async () => (await import('./version.ts')).versionCommand))
-      .command(lazy('peers', 'List the members: peers ls', async () => (await import('./peers.ts')).peersCommand))
+      .command(lazy('peers', 'Members: peers ls, peers add', async () => (await import('./peers.ts')).peersCommand))
       .command(lazy('pin', 'Add, remove and list pins: pin add, pin rm, pin ls', async () => (await import('./pin.ts')).pinCommand))
       .command(
         lazy(

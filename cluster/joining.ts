@@ -13,6 +13,8 @@ export interface JoiningSettings {
   readonly self: Newcomer
   /** Members to join through; empty: found a cluster. */
   readonly bootstrap: readonly Multiaddr[]
+  /** Whom a peer without a cluster joins where there is no bootstrap address: only that cluster will do. */
+  readonly invitedBy?: { readonly clusterId: string; readonly addresses: readonly Multiaddr[] } | undefined
   /** Found a cluster of these, each started with the same list; empty: of this peer alone. */
   readonly initPeerset: readonly PeerId[]
   /** Addresses of other peers, each with `/p2p/<id>`. */
@@ -22,7 +24,7 @@ export interface JoiningSettings {
 const retryMs = 500
 
 export function beginning(parts: { network: Pick<Network, 'dialAny'>; clock: Clock; log: Log }, settings: JoiningSettings): Beginning {
-  const { self, bootstrap, initPeerset, peerAddresses } = settings
+  const { self, bootstrap, invitedBy, initPeerset, peerAddresses } = settings
   if (initPeerset.length > 0) {
     if (!initPeerset.includes(self.id)) {
       throw new ClusterError(
@@ -38,6 +40,7 @@ export function beginning(parts: { network: Pick<Network, 'dialAny'>; clock: Clo
     return { type: 'found', clusterId, members }
   }
   if (bootstrap.length > 0) return { type: 'join', contacts: options => reach(parts, bootstrap, options) }
+  if (invitedBy !== undefined) return { type: 'join', contacts: options => reach(parts, invitedBy.addresses, options) }
   return { type: 'found', clusterId: randomBytes(16).toString('hex'), members: [self] }
 }
 

@@ -75,7 +75,7 @@ export async function startPeer(
   const { clock, log, onFatal } = parts
   await using opened = new AsyncDisposableStack()
   const self = settings.network.identity.id
-  const { bootstrap, peerAddresses } = settings.joining
+  const { bootstrap, invitedBy, peerAddresses } = settings.joining
 
   const store = opened.use(await openFolder(settings.dataFolder, { self, log, onFailure: onFatal, ...settings.store }))
   const knownCluster = await RaftConsensus.clusterIdOf(store, self)
@@ -86,6 +86,9 @@ export async function startPeer(
   if (knownCluster !== undefined) {
     network.setClusterId(knownCluster)
     await refuseOtherCluster(network, bootstrap, knownCluster)
+  } else if (bootstrap.length === 0 && invitedBy !== undefined) {
+    // Before anybody is asked: members of another cluster with the same secret refuse this peer, and it refuses them.
+    network.setClusterId(invitedBy.clusterId)
   }
 
   const kubo = opened.use(new Kubo(settings.kubo))
