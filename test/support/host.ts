@@ -90,6 +90,17 @@ export class TestHost implements AsyncDisposable {
     return this.#daemon?.pid ?? 0
   }
 
+  /** Where other peers dial it, without its id. */
+  get address(): string {
+    return this.#variables.CLUSTER_LISTENMULTIADDRESS ?? ''
+  }
+
+  /** Resolves when its daemon is gone, whoever told it to go. */
+  async ended(): Promise<void> {
+    const daemon = this.#daemon
+    if (daemon && daemon.exitCode === null && daemon.signalCode === null) await once(daemon, 'exit')
+  }
+
   client(): FlotillaClient {
     return new FlotillaClient({ address: this.#variables.FLOTILLA_HOST ?? '' })
   }
