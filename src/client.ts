@@ -7,7 +7,7 @@ import type { Dispatcher } from 'undici'
 import { socketAddressOf, urlOf } from './address.ts'
 import type { ClusterApi, CollectOptions, ReadOptions, RepositoriesOptions, StatusesOptions, WaitLevel } from './api.ts'
 import { isPath } from './codec.ts'
-import { ClusterError, type Fault, messageOf } from './errors.ts'
+import { ClusterError, type Fault, isFault, messageOf } from './errors.ts'
 import { Agent } from './http-agent.ts'
 import type { Abortable } from './lifetime.ts'
 import { exportBytes, linesOf } from './lines.ts'
@@ -211,7 +211,9 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     try {
       for await (const line of linesOf(reply.body)) yield this.#read(line, read)
     } catch (error) {
-      throw this.#explained(error, call)
+      // A line without an end is the peer's mistake, not the caller's.
+      const fault = isFault(error, 'invalid') ? new ClusterError({ code: 'peer_unreachable', peer: null }, error.message) : error
+      throw this.#explained(fault, call)
     }
     this.#checkTrailers(reply)
   }

@@ -1,5 +1,6 @@
 /**
  * The rows of the store, by prefix. Integers in keys are 8 bytes big-endian, so that bytes order as numbers do.
+ * `a/`, `c/`, `d/`, `n/`, `p/count`, `p/hash`, `s/` and `x/` are the state: the same on every peer that has applied the same entries.
  *
  * | key | value | owner |
  * |---|---|---|
@@ -15,7 +16,7 @@
  * | `d/` time, cid bytes | nothing: pins by the time they were asked for | state/pin-rows.ts |
  * | `a/` index | time and words of a note: what an operator did past the rules | state/notes.ts |
  * | `p/count` | number of pins | state/summary.ts |
- * | `p/hash` | index of the last change, hash of all pins | state/summary.ts |
+ * | `p/hash` | index of the last change (where the folder was of format 1: of that or a later entry), hash of all pins | state/summary.ts |
  * | `p/generation` | number of the last comparison with Kubo | ipfs/holdings.ts |
  * | `k/` cid bytes | what this peer's Kubo has, as last seen | ipfs/holdings.ts |
  */

@@ -185,6 +185,21 @@ test('a stream that is cut in the middle is a failure, not an end', async () => 
   assert.deepEqual(seen, [cid])
 })
 
+test('a line that does not end is not taken for ever', async () => {
+  await using server = await serve((_request, response) => {
+    response.writeHead(200)
+    const more = () => {
+      if (!response.destroyed) response.write('x'.repeat(1 << 20), more)
+    }
+    more()
+  })
+  await using client = new FlotillaClient({ address: server.url })
+  await assert.rejects(
+    collect(client.allocations()),
+    error => isFault(error, 'peer_unreachable') && /line 1 has no end/.test(error.message)
+  )
+})
+
 test('the address of something else is recognised', async () => {
   await using server = await serve((request, response) => {
     response.writeHead(request.url === '/id' ? 404 : 200).end('<html>hello</html>')

@@ -1,10 +1,44 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Agreement } from '../../../cluster/health/agreement.ts'
+import { encodeOperation } from '../../../cluster/state/operations.ts'
 import type { Log } from '../../../src/log.ts'
-import type { PeerId } from '../../../src/types.ts'
+import type { PeerId, Pin } from '../../../src/types.ts'
+import { inline } from '../../support/cids.ts'
+import { type TestPeer, TestPeers } from '../../support/consensus.ts'
+import { silent } from '../../support/network.ts'
+import { examplePin } from '../../support/pins.ts'
+import { until } from '../../support/until.ts'
 
 const [b, c] = ['b', 'c'] as [PeerId, PeerId]
+
+test('peers say the same of every index, however the entries came to them; one whose state was changed past the log is found', async () => {
+  await using peers = await TestPeers.open()
+  await Promise.all([1, 2, 3].map(number => peers.start(number, peers.found(1, 2, 3))))
+  await until('a leader', () => peers.leader())
+  const pins = Array.from({ length: 60 }, (_, at) => ({ ...examplePin, cid: inline(`agreed-${at}`) }))
+  const pinAt = (number: number, pin: Pin) => peers.get(number).consensus.propose(encodeOperation({ type: 'pin', pin, basedOn: 0 }))
+  await Promise.all(pins.map((pin, at) => pinAt((at % 3) + 1, pin)))
+  const [one, two, three] = [1, 2, 3].map(number => peers.get(number)) as [TestPeer, TestPeer, TestPeer]
+  const applied = (peer: TestPeer) => peer.consensus.status().applied
+  await until(
+    'all have applied the same',
+    () => one.pinset.count === 60 && applied(one) === applied(two) && applied(two) === applied(three)
+  )
+  for (let index = 1; index <= applied(one); index++) {
+    const said = [one, two, three].map(({ pinset }) => pinset.hashAt(index))
+    assert.deepEqual(said, Array(3).fill(said[0]), `at index ${index}`)
+  }
+  const compared = new Agreement({ applied: () => applied(one), hashAt: index => one.pinset.hashAt(index), log: silent })
+  const data = encodeOperation({
+    type: 'unpin',
+    cid: inline('agreed-7'),
+    basedOn: (await two.pinset.get(inline('agreed-7')))?.version ?? 0
+  })
+  ;(await two.pinset.apply([{ index: applied(two), data }])).committed()
+  for (const peer of [two, three]) compared.hear(peer.id, { applied: applied(peer), stateHash: peer.pinset.hash })
+  assert.deepEqual([compared.differs(two.id), compared.differs(three.id)], [applied(one), undefined])
+})
 
 function agreement(hashes: Readonly<Record<number, string>>) {
   const errors: unknown[] = []
