@@ -7,6 +7,7 @@ import { systemClock } from '../../src/clock.ts'
 import { ClusterError, isFault } from '../../src/errors.ts'
 import type { Cid, PeerId, Pin, PinProgress, Status } from '../../src/types.ts'
 import { inline } from '../support/cids.ts'
+import { examplePin } from '../support/pins.ts'
 import { collect } from '../support/stream.ts'
 import { until } from '../support/until.ts'
 
@@ -16,25 +17,18 @@ const known = (id: PeerId, isAlive = true): KnownPeer => ({ id, name: id, ipfsId
 const copy = (status: LocalStatus['status'], changes: Partial<LocalStatus> = {}): LocalStatus => {
   return { status, error: '', attemptCount: 0, priorityPin: false, timestamp: 1, progress: null, ...changes }
 }
-const agreed = (changes: Partial<Pin> = {}): Pin => ({
-  cid,
-  type: 'pin',
-  name: '',
-  mode: 'recursive',
-  replicationMin: 2,
-  replicationMax: 3,
-  allocations: [self, second, third],
-  expireAt: null,
-  metadata: {},
-  pinUpdate: null,
-  origins: [],
-  maxDepth: -1,
-  reference: null,
-  shardSize: 0,
-  timestamp: 1,
-  version: 5,
-  ...changes
-})
+const agreed = (changes: Partial<Pin> = {}): Pin => {
+  return {
+    ...examplePin,
+    cid,
+    replicationMin: 2,
+    replicationMax: 3,
+    allocations: [self, second, third],
+    timestamp: 1,
+    version: 5,
+    ...changes
+  }
+}
 
 /** Three peers: this one's tracker, and what the others answer. */
 class Three {

@@ -7,6 +7,7 @@ import { decodeResult, encodeOperation } from '../../cluster/state/operations.ts
 import { cidOf } from '../../src/codec.ts'
 import type { Cid, Pin } from '../../src/types.ts'
 import type { TestPeer, TestPeers } from './consensus.ts'
+import { examplePin } from './pins.ts'
 import { until } from './until.ts'
 
 export function cid(name: string): Cid {
@@ -14,24 +15,7 @@ export function cid(name: string): Cid {
 }
 
 function pinOf(name: string): Pin {
-  return {
-    cid: cid(name),
-    type: 'pin',
-    name,
-    mode: 'recursive',
-    replicationMin: -1,
-    replicationMax: -1,
-    allocations: [],
-    expireAt: null,
-    metadata: {},
-    pinUpdate: null,
-    origins: [],
-    maxDepth: -1,
-    reference: null,
-    shardSize: 0,
-    timestamp: 1,
-    version: 0
-  }
+  return { ...examplePin, cid: cid(name), name, timestamp: 1 }
 }
 
 export async function pin(peer: TestPeer, name: string, basedOn = 0): Promise<number> {
