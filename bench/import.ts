@@ -69,7 +69,7 @@ try {
     await settled(pids, 60_000)
     const { perSecond: bulk, cpuUs } = await imported(file)
     results.push({ single, bulk, ratio: bulk / single })
-    const memory = pids.map(memoryMiB).join(' ')
+    const memory = pids.map(pid => memoryMiB(pid)).join(' ')
     console.log(
       `round ${round}: one by one ${single}/s, import ${bulk}/s; ${cpuUs} µs of processor a pin, three peers together; ${memory} MiB`
     )

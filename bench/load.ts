@@ -1,4 +1,4 @@
-/** Load on a REST API: distinct pins by so many clients at a time, for so long or so many; prints one JSON line. Run as a process of its own. */
+/** Load of pins: distinct ones by so many clients at a time, for so long or so many; prints one JSON line. Run as a process of its own. */
 import { Agent, request } from 'node:http'
 import { parseArgs } from 'node:util'
 import { CID } from 'multiformats/cid'
@@ -7,6 +7,7 @@ import { create } from 'multiformats/hashes/digest'
 const { values } = parseArgs({
   options: {
     url: { type: 'string' },
+    path: { type: 'string', default: '/pins/{cid}?replication-min=-1&replication-max=-1' },
     clients: { type: 'string' },
     seconds: { type: 'string', default: '1000000' },
     count: { type: 'string', default: '1000000000' },
@@ -34,7 +35,7 @@ function pin(index: number): Promise<void> {
       resolve()
     }
     const outgoing = request(
-      { host: url.hostname, port: url.port, method: 'POST', path: `/pins/${cid(index)}?replication-min=-1&replication-max=-1`, agent },
+      { host: url.hostname, port: url.port, method: 'POST', path: values.path.replace('{cid}', cid(index)), agent },
       answer => {
         answer.resume()
         answer.on('end', () => {

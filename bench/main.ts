@@ -10,7 +10,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import Table from 'cli-table3'
 import { ensureKubo } from '../cli/kubo-binary.ts'
-import { cpuMs, memoryMiB, settled } from './processes.ts'
+import { cpuMs, median, memoryMiB, settled } from './processes.ts'
 import { etcd, flotilla, goCluster, type System } from './systems.ts'
 
 const seconds = Number(process.env.SECONDS ?? 5)
@@ -27,10 +27,6 @@ interface Turn {
 
 /** By clients, round by round. */
 type Turns = ReadonlyMap<number, Turn[]>
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-}
 
 async function turn(system: System, clients: number, everybody: readonly number[]): Promise<Turn> {
   if (!(await settled(everybody, settleMs)))
@@ -74,7 +70,10 @@ for (const system of [own, go]) {
   if (system === undefined) continue
   await system.load({ clients: 64, count: pins })
   await settled(system.allPids, settleMs)
-  memory.set(system, system.pids.map(memoryMiB))
+  memory.set(
+    system,
+    system.pids.map(pid => memoryMiB(pid))
+  )
 }
 
 const turnsOf = (system: System, clients: number) => results.get(system)?.get(clients) ?? []

@@ -15,9 +15,13 @@ export function cpuMs(pids: readonly number[]): number {
   }, 0)
 }
 
-/** Resident memory in MiB, as the kernel counts it: pages of the program itself included. */
-export function memoryMiB(pid: number): number {
-  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_024)
+/** Resident memory in MiB, as the kernel counts it: pages of the program itself included. `VmHWM` is the most it was. */
+export function memoryMiB(pid: number, which: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
+  return Math.round(memoryKiB(pid, which) / 1_024)
+}
+
+export function memoryKiB(pid: number, which: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
+  return Number(new RegExp(`${which}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
 }
 
 /** Waits until the processes have nothing left to do (less than a quarter of a core), or `limitMs`. @returns whether they are done */
@@ -28,4 +32,8 @@ export async function settled(pids: readonly number[], limitMs: number): Promise
     if (cpuMs(pids) - before < 125) return true
   }
   return false
+}
+
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }

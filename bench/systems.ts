@@ -12,6 +12,8 @@ const run = promisify(execFile)
 
 export interface LoadWish {
   readonly clients: number
+  /** Where a pin is asked for, with `{cid}` in it. Default: the REST API, on all peers. */
+  readonly path?: string
   readonly seconds?: number
   /** Ends after so many. */
   readonly count?: number
@@ -34,8 +36,9 @@ export interface System extends AsyncDisposable {
 let loads = 0
 
 /** Every load pins CIDs of its own. A failed pin is told, and does not count. */
-async function pins(name: string, url: string, { clients, seconds, count }: LoadWish): Promise<Load> {
+export async function pins(name: string, url: string, { clients, path, seconds, count }: LoadWish): Promise<Load> {
   const words = ['--url', url, '--clients', String(clients), '--tag', `${name}-${process.pid}-${loads++}`]
+  if (path !== undefined) words.push('--path', path)
   if (seconds !== undefined) words.push('--seconds', String(seconds))
   if (count !== undefined) words.push('--count', String(count))
   const { stdout } = await run(process.execPath, [join(import.meta.dirname, 'load.ts'), ...words])
@@ -113,7 +116,7 @@ function pidsIn(pattern: string): number[] {
   return globSync(pattern).map(pidIn)
 }
 
-function pidIn(file: string): number {
+export function pidIn(file: string): number {
   return Number.parseInt(readFileSync(file, 'utf8'), 10)
 }
 

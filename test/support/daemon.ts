@@ -11,6 +11,8 @@ import { until } from './until.ts'
 
 const program = resolve(import.meta.dirname, '../../cli/bin.js')
 
+export type Command = readonly [file: string, ...words: string[]]
+
 export class TestDaemon implements AsyncDisposable {
   readonly folder: string
   /** The port of its Kubo door. */
@@ -32,9 +34,14 @@ export class TestDaemon implements AsyncDisposable {
 
   /**
    * @param kubo multiaddress of Kubo's API
-   * @param variables of its environment
+   * @param how.variables of its environment
+   * @param how.command what starts flotilla
    */
-  static async start(kubo: string, changes: ConfigChanges = {}, variables: Readonly<Record<string, string>> = {}): Promise<TestDaemon> {
+  static async start(
+    kubo: string,
+    changes: ConfigChanges = {},
+    { variables = {}, command = [process.execPath, program] }: { variables?: Readonly<Record<string, string>>; command?: Command } = {}
+  ): Promise<TestDaemon> {
     const folder = await mkdtemp(join(tmpdir(), 'flotilla-peer-'))
     const anyPort = [parseMultiaddr('/ip4/127.0.0.1/tcp/0')]
     const address = parseMultiaddr(kubo)
@@ -51,7 +58,8 @@ export class TestDaemon implements AsyncDisposable {
       },
       { force: false, variables: {} }
     )
-    const child = spawn(process.execPath, [program, 'daemon'], {
+    const [file, ...words] = command
+    const child = spawn(file, [...words, 'daemon'], {
       env: { ...process.env, ...variables, FLOTILLA_PATH: folder },
       stdio: ['ignore', 'pipe', 'pipe']
     })

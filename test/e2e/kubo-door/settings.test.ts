@@ -122,7 +122,7 @@ test('a Kubo behind https is reached by calls that pass, calls that pin, and upl
         ipfsproxy: { listenMultiaddress: anyPort, nodeMultiaddress: node, nodeHttps: true }
       }
     },
-    { NODE_EXTRA_CA_CERTS: files.certificate }
+    { variables: { NODE_EXTRA_CA_CERTS: files.certificate } }
   )
   const door = { url: `http://127.0.0.1:${daemon.port}` }
   assert.match((await call(door, 'version')).text, /"Version":/)
