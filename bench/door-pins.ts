@@ -4,27 +4,19 @@ import { join } from 'node:path'
 import { TestKubo } from '../test/support/kubo.ts'
 import { LocalCluster } from '../test/support/local-cluster.ts'
 import { installPackage } from '../test/support/package.ts'
+import type { Figure } from './door-cases.ts'
 import { settled } from './processes.ts'
 import { pidIn, pins } from './systems.ts'
 
 const clientCounts = [1, 16, 64]
 const path = '/api/v0/pin/add?arg={cid}'
 
-export interface PinShare {
-  readonly what: string
-  /** Pins a second, round by round. */
-  readonly own: readonly number[]
-  readonly kubo: readonly number[]
-  /** The bar for their ratio. */
-  readonly least: number | undefined
-}
-
 /** Waiting level `min`, the default. */
-export async function pinShares({ rounds, seconds }: { rounds: number; seconds: number }): Promise<readonly PinShare[]> {
+export async function pinFigures({ rounds, seconds }: { rounds: number; seconds: number }): Promise<readonly Figure[]> {
   await using opened = new AsyncDisposableStack()
   const { program } = opened.use(await installPackage())
   const kubo = opened.use(await TestKubo.start())
-  const shares: PinShare[] = []
+  const figures: Figure[] = []
   for (const replication of [1, -1]) {
     await using cluster = await clusterOf(program, replication)
     const { door } = cluster.peer(await cluster.leader())
@@ -45,10 +37,11 @@ export async function pinShares({ rounds, seconds }: { rounds: number; seconds: 
       }
       const what = `pin/add a second, ${clients} ${clients === 1 ? 'client' : 'clients'}, replication ${replication}`
       console.log(`${what}: flotilla ${own.join(' ')}, Kubo ${alone.join(' ')}`)
-      shares.push({ what, own, kubo: alone, least: clients === 64 && replication === 1 ? 0.6 : undefined })
+      const bar = clients === 64 && replication === 1 ? { of: 'direct', least: 0.6 } : { of: 'direct' }
+      figures.push({ what, values: { flotilla: own, direct: alone }, digits: 0, bars: [bar] })
     }
   }
-  return shares
+  return figures
 }
 
 /** The replication of pins that do not say any is a setting, so the peers are started once to get their folders. */

@@ -6,7 +6,7 @@ import { execFile, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { kuboAddress } from '../src/address.ts'
@@ -14,7 +14,7 @@ import { parseMultiaddr } from '../src/codec.ts'
 import { inline } from '../test/support/cids.ts'
 import { TestDaemon } from '../test/support/daemon.ts'
 import { FakeKubo } from '../test/support/fake-kubo.ts'
-import { freePorts, TestKubo } from '../test/support/kubo.ts'
+import { freePorts } from '../test/support/kubo.ts'
 import { installPackage } from '../test/support/package.ts'
 import { until } from '../test/support/until.ts'
 import { memoryMiB } from './processes.ts'
@@ -34,14 +34,25 @@ export interface BenchedDoor extends AsyncDisposable {
 
 export interface Doors extends AsyncDisposable {
   readonly doors: readonly BenchedDoor[]
-  readonly kubo: TestKubo
 }
 
-/** @param pinned how many pins flotilla and Go know, for lists @param goFolder has the binary `ipfs-cluster-service`, or there is no Go */
-export async function openDoors({ pinned, goFolder }: { pinned: number; goFolder: string }): Promise<Doors> {
+/** What stands behind all doors. */
+export interface Backend extends AsyncDisposable {
+  readonly rpc: number
+  readonly pid: number
+}
+
+export interface DoorWish {
+  readonly kubo: Backend
+  /** How many pins flotilla and Go know, for lists. */
+  readonly pinned: number
+  /** Has the binary `ipfs-cluster-service`, or there is no Go. */
+  readonly goFolder: string
+}
+
+export async function openDoors({ kubo, pinned, goFolder }: DoorWish): Promise<Doors> {
   await using opened = new AsyncDisposableStack()
-  if (availableParallelism() < 2) console.log('There is one core only: doors, Kubo and load share it, and the figures are worth little')
-  const kubo = opened.use(await TestKubo.start())
+  if (cpus().length < 2) console.log('There is one core only: doors, Kubo and load share it, and the figures are worth little')
   const doors: BenchedDoor[] = [{ name: 'direct', port: kubo.rpc, pid: null, [Symbol.asyncDispose]: async () => {} }]
   const own = opened.use(await flotilla(kubo, pinned))
   doors.push(own)
@@ -57,31 +68,45 @@ export async function openDoors({ pinned, goFolder }: { pinned: number; goFolder
     doorCore,
     doors.flatMap(({ pid }) => pid ?? [])
   )
-  const rest = Array.from({ length: availableParallelism() }, (_, core) => core).filter(core => core !== doorCore)
+  const rest = Array.from({ length: cpus().length }, (_, core) => core).filter(core => core !== doorCore)
   pinTo(rest.join(','), [kubo.pid, process.pid])
   const owned = opened.move()
-  return { doors, kubo, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { doors, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Streams of lines, from a process of its own. */
+export async function lineServer(): Promise<Backend> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'door-lines.ts')], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const rpc = await new Promise<number>((resolve, reject) => {
+    child.stdout.once('data', bytes => resolve(Number(bytes)))
+    child.once('exit', code => reject(new Error(`the server of lines ended with ${code}`)))
+  })
+  return { rpc, pid: child.pid ?? 0, [Symbol.asyncDispose]: async () => void child.kill() }
+}
+
+function apiOf({ rpc }: Backend): string {
+  return `/ip4/127.0.0.1/tcp/${rpc}`
 }
 
 /** Every thread they have; those that come later are where their parents are. */
 function pinTo(cores: string | number, pids: readonly number[]): void {
-  if (availableParallelism() < 2) return
+  if (cpus().length < 2) return
   for (const pid of pids) execFileSync('taskset', ['-acp', String(cores), String(pid)])
 }
 
 /** The pins of the cluster are kept by a Kubo in memory, so that they are there in seconds; what the door passes on goes to the real one. */
-async function flotilla(kubo: TestKubo, pinned: number): Promise<BenchedDoor> {
+async function flotilla(kubo: Backend, pinned: number): Promise<BenchedDoor> {
   await using opened = new AsyncDisposableStack()
   const { program } = opened.use(await installPackage())
   const keeper = opened.use(await FakeKubo.start())
   const anyPort = [parseMultiaddr('/ip4/127.0.0.1/tcp/0')]
   const daemon = opened.use(
     await TestDaemon.start(
-      kubo.address,
+      apiOf(kubo),
       {
         api: {
           restapi: { httpListenMultiaddress: anyPort },
-          ipfsproxy: { listenMultiaddress: anyPort, nodeMultiaddress: parseMultiaddr(kubo.address) }
+          ipfsproxy: { listenMultiaddress: anyPort, nodeMultiaddress: parseMultiaddr(apiOf(kubo)) }
         },
         ipfsConnector: { ipfshttp: { nodeMultiaddress: parseMultiaddr(keeper.api) } }
       },
@@ -107,7 +132,7 @@ async function flotilla(kubo: TestKubo, pinned: number): Promise<BenchedDoor> {
 }
 
 /** As Debian builds it, one process, with nothing switched on that the others do not do either. */
-async function nginx(kubo: TestKubo): Promise<BenchedDoor> {
+async function nginx(kubo: Backend): Promise<BenchedDoor> {
   const folder = await mkdtemp(join(tmpdir(), 'bench-nginx-'))
   const [port] = await freePorts()
   const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => `${name}_temp_path ${folder}/${name};`)
@@ -136,7 +161,7 @@ async function nginx(kubo: TestKubo): Promise<BenchedDoor> {
 const goService = 'ipfs-cluster-service'
 
 /** One peer. Its pins belong to somebody else, so that its Kubo has nothing to do with them. */
-async function goProxy(kubo: TestKubo, service: string, pinned: number): Promise<BenchedDoor> {
+async function goProxy(kubo: Backend, service: string, pinned: number): Promise<BenchedDoor> {
   const folder = await mkdtemp(join(tmpdir(), 'bench-go-'))
   const [port, rest, swarm] = await freePorts()
   const [pinning] = await freePorts()
@@ -144,8 +169,8 @@ async function goProxy(kubo: TestKubo, service: string, pinned: number): Promise
   const variables = {
     IPFS_CLUSTER_PATH: folder,
     CLUSTER_SECRET: randomBytes(32).toString('hex'),
-    CLUSTER_IPFSHTTP_NODEMULTIADDRESS: kubo.address,
-    CLUSTER_IPFSPROXY_NODEMULTIADDRESS: kubo.address,
+    CLUSTER_IPFSHTTP_NODEMULTIADDRESS: apiOf(kubo),
+    CLUSTER_IPFSPROXY_NODEMULTIADDRESS: apiOf(kubo),
     CLUSTER_IPFSPROXY_LISTENMULTIADDRESS: local(port),
     CLUSTER_RESTAPI_HTTPLISTENMULTIADDRESS: local(rest),
     CLUSTER_PINSVCAPI_HTTPLISTENMULTIADDRESS: local(pinning),
