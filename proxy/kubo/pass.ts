@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net'
 import { Answers, type Asked } from './answers.ts'
+import { Relay } from './relay.ts'
 
 export interface PassageParts {
   readonly client: Socket
@@ -19,14 +20,16 @@ export interface PassageParts {
 }
 
 export class Passage {
-  readonly #client: Socket
   readonly #upstream: Socket
+  readonly #toClient: Relay
+  readonly #toKubo: Relay
   readonly #answers: Answers
   #isOver = false
 
   constructor({ client, upstream, onRest, onRoom, onEnd }: PassageParts) {
-    this.#client = client
     this.#upstream = upstream
+    this.#toClient = new Relay(client)
+    this.#toKubo = new Relay(upstream)
     this.#answers = new Answers({ forward: bytes => this.#forward(bytes) })
     const end = (error: Error | null) => {
       if (this.#isOver) return
@@ -37,7 +40,10 @@ export class Passage {
       this.#answers.read(bytes)
       if (this.#answers.isAtRest) onRest()
     })
-    upstream.on('drain', onRoom)
+    upstream.on('drain', () => {
+      this.#toKubo.giveBack()
+      onRoom()
+    })
     upstream.on('end', () => end(null))
     upstream.on('error', end)
     upstream.on('close', () => end(null))
@@ -63,15 +69,16 @@ export class Passage {
   }
 
   get isFull(): boolean {
-    return this.#upstream.writableNeedDrain
+    return this.#toKubo.isFull
   }
 
   ask(asked: Asked): void {
     this.#answers.ask(asked)
   }
 
+  /** @param bytes must not be looked at any more */
   write(bytes: Buffer): void {
-    this.#upstream.write(bytes)
+    this.#toKubo.send(bytes)
   }
 
   /** The client sends no more. */
@@ -81,7 +88,8 @@ export class Passage {
 
   /** The client has room again. */
   resume(): void {
-    this.#upstream.resume()
+    this.#toClient.giveBack()
+    if (this.#upstream.isPaused()) this.#upstream.resume()
   }
 
   /** The client is gone, or the connection has done its duty. */
@@ -91,6 +99,7 @@ export class Passage {
   }
 
   #forward(bytes: Buffer): void {
-    if (!this.#client.write(bytes)) this.#upstream.pause()
+    this.#toClient.send(bytes)
+    if (this.#toClient.isFull) this.#upstream.pause()
   }
 }
