@@ -3,6 +3,8 @@ import { connect, type Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 
 const answerMs = 120_000
+/** One for all connections: what comes is looked at before the next read. */
+const room = Buffer.allocUnsafe(256 << 10)
 const chunkedEnd = Buffer.from('\r\n0\r\n\r\n')
 
 /** A connection that asks one thing after the other. */
@@ -15,10 +17,7 @@ class Caller implements Disposable {
   #tail = Buffer.alloc(0)
 
   private constructor(port: number, connected: (failure?: Error) => void) {
-    const onread = {
-      buffer: Buffer.allocUnsafe(256 << 10),
-      callback: (length: number, bytes: Uint8Array) => this.#read(bytes as Buffer, length)
-    }
+    const onread = { buffer: room, callback: (length: number, bytes: Uint8Array) => this.#read(bytes as Buffer, length) }
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true, onread })
     this.#socket.on('connect', () => connected())
     this.#socket.on('error', error => {
