@@ -45,6 +45,8 @@ export interface Exchange {
 
 /** Bytes of later requests that are read ahead while one is answered: this is how the end of a client is noticed. */
 const aheadBytesMax = 64 << 10
+/** Heads beyond this are not kept. */
+const repeatedHeadMax = 1 << 10
 /** How long an answer may stay in flight once we have closed. */
 const lingerMs = 2_000
 
@@ -62,6 +64,8 @@ export class Connection {
   /** Bytes of a head that is not complete, growing in place. */
   #head: Buffer | null = null
   #headLength = 0
+  /** Clients say the same head over and over: it is read once. */
+  #lastHead: RequestHead | null = null
   #body: Body | null = null
   #serving: Serving | null = null
   /** Waits until everything before it has been answered. */
@@ -193,11 +197,12 @@ export class Connection {
   // ---- deciding ----
 
   #begin(text: string, bytes: Buffer): void {
-    const head = readHead(text)
+    const head = this.#lastHead?.text === text ? this.#lastHead : readHead(text)
     if (isRefusal(head)) {
       this.#refuse(head)
       return
     }
+    this.#lastHead = text.length <= repeatedHeadMax ? head : null
     this.#isLast = head.isLast
     this.#isPost = head.method === 'POST'
     const body = new Body(head.framing)
