@@ -44,7 +44,7 @@ interface Added {
 }
 
 /** Every new repository has it pinned: the empty folder. The cluster never agreed to it, so that its lists would lack it. */
-const firstPin = 'QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn'
+export const firstPin = 'QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn'
 
 /** Puts the same content into a Kubo, and nothing is pinned then. */
 export async function fill(kubo: TestKubo): Promise<Content> {
