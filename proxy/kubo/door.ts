@@ -7,7 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { ClusterApi } from '../../src/api.ts'
 import { systemClock } from '../../src/clock.ts'
 import { messageOf } from '../../src/errors.ts'
-import { logFailures, Tasks } from '../../src/lifetime.ts'
+import { logFailures, Tasks, unlessAborted } from '../../src/lifetime.ts'
 import type { Log } from '../../src/log.ts'
 import { authorizationOf } from '../../src/secret.ts'
 import type { PeerId } from '../../src/types.ts'
@@ -211,7 +211,13 @@ class KuboDoor implements Door {
 
   async #serve(exchange: Exchange, call: Call, ports: Ports): Promise<void> {
     const { head, reply } = exchange
-    const { refusal, cors, isKuboThere } = await this.#gate.judge(call.command, head.headers, ports)
+    using limit = new Limit([exchange.signal, this.#closing.signal], call.timeoutMs)
+    // A Kubo that says nothing takes longer than some clients have.
+    const admission = await unlessAborted(this.#gate.judge(call.command, head.headers, ports), limit.signal).catch(error => {
+      new CommandAnswer(reply, { format: call.format, isStream: isStream(call), headers: [] }).fail(error)
+    })
+    if (!admission) return
+    const { refusal, cors, isKuboThere } = admission
     if (refusal) {
       reply.send(refusal.status, refusal.headers, refusal.body)
       return
@@ -221,7 +227,6 @@ class KuboDoor implements Door {
       sendText(reply, 400, `flotilla-wait must be one of ${waitLevels.join(', ')}\n`, cors)
       return
     }
-    using limit = new Limit([exchange.signal, this.#closing.signal], call.timeoutMs)
     const authorization = this.#access.isOn ? undefined : headerOf(head.headers, 'authorization')
     const common = {
       api: this.#api,

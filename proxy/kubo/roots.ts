@@ -42,7 +42,9 @@ export async function forwardRoots(parts: RootsParts): Promise<void> {
   const uploaded = upload(parts)
   const head = await answer.head()
   if (head === null) {
-    if (!signal.aborted) sendFailure(exchange.reply, parts.unreachable(answer.error ?? new Error('it closed the connection')))
+    // A client that is there still hears that its time is over.
+    const error = signal.aborted ? signal.reason : parts.unreachable(answer.error ?? new Error('it closed the connection'))
+    sendFailure(exchange.reply, error)
     return
   }
   const headers = headersOf(parts.toClient(head.text))
