@@ -237,7 +237,8 @@ class KuboDoor implements Door {
       signal: limit.signal,
       tasks: this.#tasks
     }
-    if (isUpload(call)) return this.#forward(exchange, common, ports)
+    // Waited for, as the limit ends with this function.
+    if (isUpload(call)) return await this.#forward(exchange, common, ports)
     const learnt = isKuboThere ? await this.#learnt.get(authorization) : []
     const answer = new CommandAnswer(reply, { format: call.format, isStream: isStream(call), headers: [...learnt, ...cors] })
     await this.#run(exchange, common, answer, cors)
