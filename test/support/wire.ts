@@ -3,7 +3,12 @@ import { connect, type Socket } from 'node:net'
 import { type WireAnswer, WireAnswers } from './wire-answer.ts'
 
 /** Bytes to send, or something to wait for, or the end of the sending side. */
-export type Step = string | Buffer | { readonly until: 'head' | 'body' | 'interim' | 'answer' } | { readonly finish: true }
+export type Step =
+  | string
+  | Buffer
+  | { readonly until: 'head' | 'body' | 'interim' | 'answer' }
+  | { readonly when: Promise<void> }
+  | { readonly finish: true }
 
 export interface Exchange {
   readonly steps: readonly Step[]
@@ -38,6 +43,7 @@ export async function exchange(
     for (const step of steps) {
       if (typeof step === 'string' || Buffer.isBuffer(step)) await line.send(withPort(Buffer.from(step as string), where))
       else if ('finish' in step) line.socket.end()
+      else if ('when' in step) await step.when
       else await line.until(() => reached(line, step.until), limitMs)
     }
     if (leaveAfter !== undefined) {
