@@ -182,7 +182,7 @@ export class Driver implements AsyncDisposable {
       this.#isTickDue = false
       // One that was removed looks for no votes.
       if (this.#removal.at === null || raft.role === 'leader') raft.tick()
-      this.#proposals.expire(this.#reach.patienceMs(raft.leader, this.#settings.proposals.timeoutMs), () => this.#reach.noLeader())
+      this.#expire()
     }
     this.#watchReign()
     if (this.#commits.isAwaited)
@@ -191,6 +191,13 @@ export class Driver implements AsyncDisposable {
     if (this.#round === undefined && (raft.hasReady() || this.#applied < raft.commit)) this.#round = this.#runRound()
     else this.#send(raft.outgoing())
     this.#reads.released(raft.released())
+  }
+
+  /** Who waited for too long, or waits without any hope, is told so. */
+  #expire(): void {
+    const { leader } = this.#core
+    this.#proposals.expire(this.#reach.patienceMs(leader, this.#settings.proposals.timeoutMs), () => this.#reach.noLeader())
+    if (this.#reach.isCutOff(this.#parts.clock.monotonicMs()) && leader === null) this.#reads.fail(this.#reach.noLeader())
   }
 
   /** Never rejects. */
@@ -267,10 +274,9 @@ export class Driver implements AsyncDisposable {
   /** Appends proposals, of this peer or of another one, while this peer leads. */
   #accept(proposals: readonly Uint8Array[], from: PeerId): Acceptance {
     if (this.#end) return { accepted: 0, refused: 'not_leader' }
-    const raft = this.#core
     let accepted = 0
     for (const data of proposals) {
-      const outcome = this.#guard(() => raft.propose(data))
+      const outcome = this.#guard(() => this.#core.propose(data))
       if ('refused' in outcome) return { accepted, refused: outcome.refused }
       accepted++
       if (from !== this.#parts.rpc.self) this.#transport.awaitCommit(from, outcome.index)
@@ -311,10 +317,8 @@ export class Driver implements AsyncDisposable {
   introduced(placed: Placed): void {
     if (this.#end) return
     this.#served.introduced(placed, this.#core.configurations)
-    const before = this.#removal.at
-    this.#removal.introduced(placed)
+    if (!this.#removal.introduced(placed)) return
     const { at } = this.#removal
-    if (at === before) return
     if (at !== null) {
       this.#core.forgetLeader()
       this.#proposals.rejectAll(removedError(at))

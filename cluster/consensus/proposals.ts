@@ -138,7 +138,7 @@ export class Proposals {
     }
   }
 
-  /** The peer stops: those that are in no log fail with `error`, of the others nobody will learn here. */
+  /** Nobody can be asked any more: those that are in no log fail with `error`, of the others nobody will learn here. */
   rejectAll(error: ClusterError): void {
     for (const { sequence, handing } of [...this.#waiting.values()]) this.#take(sequence)?.reject(handing > 0 ? unknown(error) : error)
     this.#unsent = []

@@ -1,6 +1,7 @@
 /** Which of the voters this peer reaches: whether it can hope for a majority, and what to tell clients where it cannot. */
 import { ClusterError } from '../../src/errors.ts'
 import type { Rpc } from '../net/rpc.ts'
+import { majority } from '../raft/quorum.ts'
 import type { NodeId } from '../raft/types.ts'
 import type { ClusterMember } from './consensus.ts'
 
@@ -13,6 +14,7 @@ const cutOffMs = 1_500
 export class Reach {
   readonly #rpc: Pick<Rpc, 'self' | 'isConnected'>
   readonly #members: () => readonly ClusterMember[]
+  #cutOffSinceMs: number | null = null
 
   constructor(rpc: Pick<Rpc, 'self' | 'isConnected'>, members: () => readonly ClusterMember[]) {
     this.#rpc = rpc
@@ -23,9 +25,14 @@ export class Reach {
   patienceMs(leader: NodeId | null, timeoutMs: number): number {
     const isLed = leader !== null && leader !== this.#rpc.self
     if (isLed) return timeoutMs
-    const voters = this.#voters()
-    const hasMajority = 2 * (voters.length - this.#missing(voters).length) > voters.length
-    return hasMajority ? timeoutMs : Math.min(cutOffMs, timeoutMs)
+    return this.#hasMajority() ? timeoutMs : Math.min(cutOffMs, timeoutMs)
+  }
+
+  /** For so long already that nobody should wait any more. To be asked every now and then. */
+  isCutOff(nowMs: number): boolean {
+    if (this.#hasMajority()) this.#cutOffSinceMs = null
+    else this.#cutOffSinceMs ??= nowMs
+    return this.#cutOffSinceMs !== null && nowMs - this.#cutOffSinceMs >= cutOffMs
   }
 
   noLeader(): ClusterError {
@@ -35,6 +42,11 @@ export class Reach {
     const names = missing.length === 0 ? '' : `, not reached: ${missing.join(', ')}`
     const message = `no leader: ${reached} of ${voters.length} voters are reached${names}`
     return new ClusterError({ code: 'no_leader', voters: voters.length, reached }, message)
+  }
+
+  #hasMajority(): boolean {
+    const voters = this.#voters()
+    return voters.length - this.#missing(voters).length >= majority(voters.length)
   }
 
   #voters(): readonly ClusterMember[] {

@@ -35,11 +35,13 @@ export class Removal {
     if ((this.#latest?.index ?? 0) >= (this.#heard ?? 0)) this.#heard = null
   }
 
-  /** A peer of this cluster says what the members are; committed, so it is true, but it may be long ago. */
-  introduced(placed: Placed): void {
-    if (placed.index <= Math.max(this.#latest?.index ?? 0, this.#heard ?? 0)) return
+  /** A peer of this cluster says what the members are; committed, so it is true, but it may be long ago. @returns whether it changes anything */
+  introduced(placed: Placed): boolean {
+    if (placed.index <= Math.max(this.#latest?.index ?? 0, this.#heard ?? 0)) return false
+    const before = this.#heard
     if (this.#isIn(placed)) this.#heard = null
     else if (this.#wasMember) this.#heard = placed.index
+    return this.#heard !== before
   }
 
   #isIn({ configuration }: Placed): boolean {

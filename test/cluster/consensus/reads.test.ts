@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { isFault } from '../../../src/errors.ts'
 import { TestPeers } from '../../support/consensus.ts'
 import { hasAll, pin, three } from '../../support/consensus-pins.ts'
+import { newcomer } from '../../support/newcomer.ts'
 import { until } from '../../support/until.ts'
 
 test('behind a read barrier every peer has what was acknowledged by another, and the log does not grow', async () => {
@@ -62,4 +63,23 @@ test('a barrier that is aborted rejects with the reason, and one at a peer that 
   await aborted
   await peers.get(leader).kill()
   await waiting
+})
+
+test('a peer that reaches nobody says so, and who is missing, long before the deadline of what it was asked', async () => {
+  await using peers = await TestPeers.open()
+  await three(peers)
+  const leader = peers.leader()!
+  const [follower = 0, other = 0] = [1, 2, 3].filter(number => number !== leader)
+  for (const number of [leader, other]) await peers.get(number).kill()
+  const { consensus } = peers.get(follower)
+  await until('it has no leader', () => consensus.status().leader === null)
+  const deadlineMs = 5_000
+  for (const ask of [() => pin(peers.get(follower), 'nobody'), () => consensus.readBarrier()]) {
+    const asked = performance.now()
+    const reason = await ask().catch(error => error)
+    assert.ok(performance.now() - asked < deadlineMs)
+    assert.ok(isFault(reason, 'no_leader'), String(reason))
+    assert.deepEqual([reason.fault.reached, reason.fault.voters], [1, 3])
+    for (const number of [leader, other]) assert.match(reason.message, new RegExp(`not reached: .*${newcomer(number).name}`))
+  }
 })
