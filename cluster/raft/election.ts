@@ -67,7 +67,10 @@ export function syncFollowers(node: Node): void {
 
 export function tickElection(node: Node): void {
   node.electionElapsed++
-  if (node.electionElapsed >= node.electionTimeout) campaign(node)
+  if (node.electionElapsed < node.electionTimeout) return
+  if (node.membership.mayCampaign(node.settings.id)) campaign(node)
+  // A learner cannot look for votes, but it must not go on believing in a leader that is gone, or that has removed it.
+  else node.leader = null
 }
 
 /** A leader that has not heard a majority for an election timeout steps down: somebody else may lead by now. */

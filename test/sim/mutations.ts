@@ -91,7 +91,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'tells-a-follower-to-commit-what-it-may-not-have',
-    file: 'raft/replication',
+    file: 'raft/reads',
     line: 'commit: Math.min(follower.match, node.commit)',
     wrong: 'commit: node.commit'
   },
@@ -213,7 +213,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'changes-members-before-it-committed-in-its-term',
     file: 'raft/raft',
-    line: 'if (!this.#hasCommittedInTerm())',
+    line: 'if (!hasCommittedInTerm(this.#node))',
     wrong: 'if (false)'
   },
   {

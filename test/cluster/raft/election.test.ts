@@ -263,3 +263,11 @@ test('a leader that hears no majority for an election timeout steps down', () =>
   wait()
   assert.deepEqual([a.status().role, a.status().term], ['follower', term])
 })
+
+test('a learner that hears its leader no more has none', () => {
+  const learner = createRaft('d', { founding: configuration(['a', 'b', 'c'], ['d']) })
+  learner.step({ type: 'heartbeat', from: 'a', to: 'd', term: 1, commit: 0, token: 0 })
+  assert.equal(learner.leader, 'a')
+  for (let tick = 0; tick < 2 * electionTicks; tick++) learner.tick()
+  assert.deepEqual([learner.leader, learner.role, learner.term], [null, 'follower', 1])
+})
