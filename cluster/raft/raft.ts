@@ -22,6 +22,7 @@ import {
   supply
 } from './replication.ts'
 import { sizeOf } from './tail.ts'
+import { Trace } from './trace.ts'
 import { heardTimeoutNow, startTransfer, tickTransfer } from './transfer.ts'
 import type {
   Configuration,
@@ -48,6 +49,7 @@ export class Raft implements RaftCore {
   /** The outstanding write carries this node's vote for itself in that term. */
   #ownVote: number | null = null
   #isBusy = false
+  readonly #trace: Trace | undefined
 
   constructor(settings: RaftSettings, restored: Restored) {
     assert(settings.electionTicks >= 3 * settings.heartbeatTicks, 'an election timeout is at least three heartbeats')
@@ -80,6 +82,7 @@ export class Raft implements RaftCore {
       fetches: [],
       released: []
     }
+    if (settings.trace) this.#trace = new Trace(this.#node, settings.trace)
   }
 
   tick(): void {
@@ -97,6 +100,7 @@ export class Raft implements RaftCore {
   step(message: Message): void {
     this.#exclusively(() => {
       if (message.to !== this.#node.settings.id) return
+      this.#trace?.received(message)
       if (this.#agreeOnTerm(message)) this.#handle(message)
     })
   }
@@ -207,7 +211,9 @@ export class Raft implements RaftCore {
   outgoing(): readonly Message[] {
     return this.#exclusively(() => {
       this.#sendDue()
-      return this.#node.outbox.splice(0)
+      const messages = this.#node.outbox.splice(0)
+      this.#trace?.sent(messages)
+      return messages
     })
   }
 
@@ -237,12 +243,17 @@ export class Raft implements RaftCore {
       this.#saved = { term: node.term, vote: node.vote, commit: node.commit }
       this.#ownVote = node.role === 'candidate' && node.vote === node.settings.id ? node.term : null
       this.#reportedCommit = node.commit
+      const messages = node.outbox.splice(0)
+      const afterPersist = node.afterPersist.splice(0)
+      this.#trace?.emit('Ready')
+      this.#trace?.sent(messages)
+      this.#trace?.sent(afterPersist)
       return {
         entries,
         hardState: isChanged ? this.#saved : null,
         mustSync: entries.length > 0 || isNewVote,
-        messages: node.outbox.splice(0),
-        afterPersist: node.afterPersist.splice(0),
+        messages,
+        afterPersist,
         commit: node.commit,
         fetches: node.fetches.splice(0)
       }
@@ -347,7 +358,9 @@ export class Raft implements RaftCore {
     assert(!this.#isBusy, 'the core is not entered twice')
     this.#isBusy = true
     try {
-      return work()
+      const outcome = work()
+      this.#trace?.observe()
+      return outcome
     } finally {
       this.#isBusy = false
     }

@@ -3,6 +3,7 @@
  * hard state, messages and committed entries come out (the shape of etcd/raft). Indexes and terms are integers below 2^53; index 0 and
  * term 0 stand for "before the first entry". Entry bytes are never changed after they were handed over.
  */
+import type { TraceSink } from './trace.ts'
 
 /** A libp2p peer id as text; the core only compares and sorts it. */
 export type NodeId = string
@@ -106,6 +107,8 @@ export interface RaftSettings {
   readonly cacheBytesMax: number
   /** A whole number from 0 to `below` - 1. */
   readonly random: (below: number) => number
+  /** Is told of every transition. Must not throw, and must not call the core. */
+  readonly trace?: TraceSink | undefined
 }
 
 /** Why a proposal was not taken; it is in no log. */

@@ -16,7 +16,7 @@ npm run sim -- --table [--profile NAME]   how many seeds it takes to find each o
 
   --profile   ${Object.keys(profiles).join(', ')} (default: all)
   --ticks     length of the safety phase; drawn by the seed where it is not given
-  --trace     writes every event of the one seed to a file`
+  --trace     writes every event of the one seed to a file; its lines of JSON are trace events as etcd/raft has them`
 
 class Mistake extends Error {}
 

@@ -199,7 +199,7 @@ export class SimPeer implements Endpoint {
         origin: [random.next(), random.next()].map(half => half.toString(16).padStart(8, '0')).join(''),
         onFatal: error => this.#stopped(life, error),
         createCore: (settings, restored) => {
-          this.#core = new WatchedRaft({ ...settings, ...plan.limits }, restored, this.#watcher(life))
+          this.#core = new WatchedRaft({ ...settings, ...plan.limits, trace: this.#world.transitions }, restored, this.#watcher(life))
           invariants.started(this)
           return this.#core
         }

@@ -5,6 +5,7 @@
 import { crc32 } from 'node:zlib'
 import { toMember } from '../../cluster/consensus/members.ts'
 import type { Beginning } from '../../cluster/consensus/raft-consensus.ts'
+import type { TraceSink } from '../../cluster/raft/trace.ts'
 import type { PeerId } from '../../src/types.ts'
 import { newcomer } from '../support/newcomer.ts'
 import { Agenda } from './agenda.ts'
@@ -183,6 +184,12 @@ export class World implements RpcWorld {
     this.#digest = (mixed ^ (mixed >>> 15)) >>> 0
     if (this.#trace)
       this.note(`${this.peers.get(to)?.name} hears ${this.peers.get(from)?.name} ${channel} ${Buffer.from(payload).toString('hex')}`)
+  }
+
+  /** For tools that read the trace events of etcd/raft: the lines of the trace that begin with a brace. */
+  get transitions(): TraceSink | undefined {
+    const trace = this.#trace
+    return trace && (event => trace(JSON.stringify({ tag: 'trace', event })))
   }
 
   note(line: string): void {
