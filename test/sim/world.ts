@@ -76,6 +76,7 @@ export class World implements RpcWorld {
   /** Everything is healed and agreed: whoever was removed knows it. */
   isSteady = false
   readonly #seed: number
+  #healedMs = 0
   readonly #trace: ((line: string) => void) | undefined
   readonly #seen = new Map<string, number>()
   #failure: Outcome['failure'] = null
@@ -241,6 +242,7 @@ export class World implements RpcWorld {
 
   #heal(): void {
     this.note('healed')
+    this.#healedMs = this.now
     this.isCalm = true
     this.network.weather = fairWeather
     this.network.shape(() => false)
@@ -306,8 +308,9 @@ export class World implements RpcWorld {
 
   /** A leader that stops in good order leaves no gap: another one commits long before anybody would have missed it. */
   async #handOver(): Promise<void> {
-    // Everybody has to have dialled everybody.
-    await this.#until(this.now + dialMs)
+    // Everybody has to have dialled everybody, and what was sent in bad weather has to have arrived: it holds up what comes behind it.
+    const { spikeChance, spikeMax } = this.plan.weather
+    await this.#until(Math.max(this.now, this.#healedMs + (spikeChance > 0 ? spikeMax : 0)) + dialMs)
     const leader = leaderOf(this.peers)
     if (leader === undefined) throw new Violation('liveness', 'the leader is gone')
     const { term, configuration } = leader.core.status()
