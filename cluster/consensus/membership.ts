@@ -54,6 +54,7 @@ const hopsMax = 3
 export class Membership {
   readonly #parts: MembershipParts
   /** The changes of this leader, one after the other. */
+  #handedOverMs = Number.NEGATIVE_INFINITY
   #changes: Promise<unknown> = Promise.resolve()
 
   constructor(parts: MembershipParts) {
@@ -156,11 +157,17 @@ export class Membership {
     }
   }
 
-  /** A leader hands over before it goes, so that nobody has to miss it; the next one does the rest. Where nobody can lead, it does it itself. */
+  /**
+   * A leader hands over before it goes, so that nobody has to miss it; the next one does the rest. Where nobody can lead, it does it itself; and also
+   * where it leads again soon after: two that are to be removed would go on handing over to each other.
+   */
   async #remove(id: PeerId, signal: AbortSignal): Promise<void> {
-    const { driver, rpc } = this.#parts
-    if (id === rpc.self && (await driver.handOver(deadline(handOverMs, signal))))
-      throw noLeader('the leader handed over, for it is to be removed')
+    const { driver, rpc, clock } = this.#parts
+    const nowMs = clock.monotonicMs()
+    if (id === rpc.self && nowMs - this.#handedOverMs > changeMs) {
+      this.#handedOverMs = nowMs
+      if (await driver.handOver(deadline(handOverMs, signal))) throw noLeader('the leader handed over, for it is to be removed')
+    }
     await this.#change(present => withoutMember(present, id), signal)
   }
 
