@@ -92,7 +92,9 @@ export class Comparison {
         restedMs = endedMs + (endedMs - beganMs)
         dueMs = isDone ? endedMs + this.#intervalMs : Math.max(restedMs, endedMs + Math.min(this.#intervalMs, retryMs))
       }
-      if (this.#backlog.isBehind && hasRoom()) await this.#attempt(() => this.#refill(stop), stop)
+      // Again where a round is over but something did not fit since it began: with nothing under way, nobody would call for the next one.
+      let goesOn = true
+      while (goesOn && this.#backlog.isBehind && hasRoom()) goesOn = await this.#attempt(() => this.#refill(stop), stop)
       const nextMs = (this.#isAsked ? Math.min(dueMs, restedMs) : dueMs) - clock.monotonicMs()
       const nap = new AbortController()
       const pause = clock.sleep(Math.max(0, nextMs), { signal: AbortSignal.any([stop, nap.signal]) }).catch(() => {})
