@@ -16,7 +16,7 @@ import { firstPin } from './case.ts'
 const isLinux = process.platform === 'linux'
 /** Pooled connections to Kubo may stay. */
 const pooled = 64
-const growthMaxKiB = 160 << 10
+const growthMaxKiB = 256 << 10
 const connectionsMax = 10_000
 
 describe('clients that would do harm', { skip: isLinux ? false : 'needs /proc to count' }, () => {
