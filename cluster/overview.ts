@@ -109,7 +109,7 @@ function problemsOf(
   const own = peers.find(({ id }) => id === self)
   if (consensus.removedAt !== null)
     return [`This peer was removed from the cluster by entry ${consensus.removedAt}. It stands by and keeps its data.`]
-  if (!consensus.isReady) problems.push('This peer is joining and has no state yet: it catches up, and answers reads when it has.')
+  if (!consensus.isReady) problems.push('This peer is joining, or catching up after its start: it answers reads when it has.')
   if (consensus.leader === null) {
     const needed = Math.floor(voters / 2) + 1
     const why = reached < needed ? `${reached} of ${voters} voters are reached, ${needed} are needed` : 'an election is under way'

@@ -65,6 +65,8 @@ export interface Peer extends ClusterApi, AsyncDisposable {
 
 /** A leader that stops waits so long for another one at most; it takes some milliseconds. */
 const handOverMs = 1_000
+/** Peers that start together have a leader by then. */
+const catchUpMs = 5_000
 
 /** @throws ClusterError `cannot_start` and others; nothing is left running then */
 export async function startPeer(
@@ -162,7 +164,10 @@ export async function startPeer(
     const { isReady, removedAt } = consensus.status()
     if (removedAt !== null) throw removedError(removedAt)
     if (!isReady)
-      throw new ClusterError({ code: 'not_ready' }, 'this peer is joining and has no state yet: ask another peer, or ask again shortly')
+      throw new ClusterError(
+        { code: 'not_ready' },
+        'this peer is joining, or catching up after its start: ask another peer, or ask again shortly'
+      )
   }
   const requireFresh = async ({ consistency, signal }: ReadOptions = {}) => {
     requireState()
@@ -219,6 +224,8 @@ export async function startPeer(
   network.setClusterId(consensus.status().clusterId)
   reporter.start()
   tracker.start()
+  // Doors open when there is something true to say, as a rule; who asks earlier is told to wait.
+  await consensus.caughtUp({ withinMs: catchUpMs, signal })
   tasks.run('expiry', async stop => {
     for (;;) {
       await clock.sleep(settings.expiryIntervalMs, { signal: stop })

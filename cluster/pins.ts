@@ -120,7 +120,10 @@ export class Pins {
 
   #requireState(): void {
     if (!this.#parts.consensus.status().isReady) {
-      throw new ClusterError({ code: 'not_ready' }, 'this peer is joining and has no state yet: ask another peer, or ask again shortly')
+      throw new ClusterError(
+        { code: 'not_ready' },
+        'this peer is joining, or catching up after its start: ask another peer, or ask again shortly'
+      )
     }
   }
 

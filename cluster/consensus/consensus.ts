@@ -52,7 +52,7 @@ export interface ConsensusStatus {
   readonly behind: ReadonlyMap<PeerId, number>
   /** The entry that removed this peer from the cluster: it stands by, and is not ready. */
   readonly removedAt: number | null
-  /** It has served state at least once: false for a newcomer until it has caught up, and then reads answer `not_ready`. */
+  /** It has served state at least once: false for a newcomer, and after a start, until it has caught up; then reads answer `not_ready`. */
   readonly isReady: boolean
 }
 
@@ -76,6 +76,8 @@ export interface Consensus extends AsyncDisposable {
    * nobody can, or when `signal` aborts.
    */
   handOver(options: { readonly signal: AbortSignal }): Promise<void>
+  /** Returns once this peer has applied what was in its log when it started, or after `withinMs`: without a leader nobody knows what of it is agreed. */
+  caughtUp(options: { readonly withinMs: number } & Abortable): Promise<void>
   status(): ConsensusStatus
   /** Called after role, leader, term, members or readiness changed. Returns what ends it. */
   onChange(listener: (status: ConsensusStatus) => void): Disposable

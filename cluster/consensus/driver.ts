@@ -6,6 +6,7 @@ import type { Raft } from '../raft/raft.ts'
 import type { Configuration, Fetch, Message, NodeId, RaftRole, RaftStatus, Refusal } from '../raft/types.ts'
 import type { WriteOp } from '../state/store.ts'
 import { Applier, type Step } from './apply.ts'
+import { CatchUp } from './catch-up.ts'
 import { Commits } from './commits.ts'
 import type { ClusterMember, ConsensusStatus, Proposed } from './consensus.ts'
 import { coreOf } from './core.ts'
@@ -42,6 +43,8 @@ export class Driver implements AsyncDisposable {
   readonly #served: ServedMembers
   readonly #removal: Removal
   readonly #reach: Reach
+  /** Whether what was in the log at the start is in the state. */
+  readonly catchUp = new CatchUp()
   #raft: Raft | undefined
   #applier!: Applier
   #applied = 0
@@ -94,6 +97,7 @@ export class Driver implements AsyncDisposable {
     this.#applied = restored.applied
     this.#applier = new Applier({ machine, sessions: this.#sessions, storage, raft })
     this.#raft = raft
+    this.catchUp.begin(restored.lastIndex)
     this.#onStatus = onStatus
     this.#served.welcome(present)
     this.#removal.follow(restored.configurations)
@@ -185,6 +189,7 @@ export class Driver implements AsyncDisposable {
       this.#expire()
     }
     this.#watchReign()
+    if (this.catchUp.look(this.#applied, () => raft.status().lastIndex)) this.#onStatus()
     if (this.#commits.isAwaited)
       this.#commits.settle({ commit: raft.commit, isLeader: raft.role === 'leader' }, () => this.#reach.noLeader())
     if (raft.leader !== null && raft.transferTo === null) this.#delivery.deliver(raft.leader as PeerId)
@@ -200,7 +205,6 @@ export class Driver implements AsyncDisposable {
     if (this.#reach.isCutOff(this.#parts.clock.monotonicMs()) && leader === null) this.#reads.fail(this.#reach.noLeader())
   }
 
-  /** Never rejects. */
   async #runRound(): Promise<void> {
     try {
       await this.#write()

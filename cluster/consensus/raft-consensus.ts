@@ -129,9 +129,13 @@ export class RaftConsensus implements Consensus {
     if (this.#driver.status().role === 'leader') await this.#driver.handOver(signal)
   }
 
+  async caughtUp({ withinMs, signal }: { readonly withinMs: number } & Abortable): Promise<void> {
+    await Promise.race([this.#driver.catchUp.done, this.#parts.clock.sleep(withinMs, { signal })])
+  }
+
   status(): ConsensusStatus {
     const status = this.#driver.status()
-    return { ...status, clusterId: this.#clusterId, isReady: this.#isReady && status.removedAt === null }
+    return { ...status, clusterId: this.#clusterId, isReady: this.#isReady && this.#driver.catchUp.isDone && status.removedAt === null }
   }
 
   onChange(listener: (status: ConsensusStatus) => void): Disposable {

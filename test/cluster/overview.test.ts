@@ -95,7 +95,7 @@ test('without a quorum the sentence counts, and a peer that is not reached adds 
 })
 
 test('a peer that joins says so first', () => {
-  assert.match(look({ status: { isReady: false, role: 'learner' } }).problems[0] ?? '', /joining and has no state yet/)
+  assert.match(look({ status: { isReady: false, role: 'learner' } }).problems[0] ?? '', /joining, or catching up/)
 })
 
 test('a peer with another state is named before everything else, and where most differ, this one is', () => {
