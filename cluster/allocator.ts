@@ -1,11 +1,17 @@
 /**
- * Which peers hold a pin: pure placement, by free space. The same input always gives the same answer.
+ * Which peers hold a pin: pure placement, in proportion to free space. The same input always gives the same answer.
+ *
+ * Each peer draws a lot for each CID, by a hash of both, weighted with its free space (weighted rendezvous hashing, D. G. Thaler and C. V. Ravishankar,
+ * "A Name-Based Mapping Scheme for Rendezvous", 1996): over many pins a peer with twice the space gets twice as many, and a new pin goes to the same peers
+ * whoever is asked, as long as they agree about the space roughly. To take the peer with the most space instead would send every pin to one and the same
+ * peer until the next report of its space: one Kubo works, the others wait.
  *
  * Differences to ipfs-cluster's balanced allocator, on purpose: a holder that is alive stays one when its disk is full (moving a copy away
  * from a full, healthy peer loses time and gains nothing), and asking for other factors takes effect at once, also upwards.
  */
+import { hash } from 'node:crypto'
 import { ClusterError } from '../src/errors.ts'
-import type { PeerId } from '../src/types.ts'
+import type { Cid, PeerId } from '../src/types.ts'
 
 export interface Candidate {
   readonly id: PeerId
@@ -16,6 +22,7 @@ export interface Candidate {
 }
 
 export interface Placement {
+  readonly cid: Cid
   readonly replicationMin: number
   readonly replicationMax: number
   /** The present holders; empty for a new pin and for one on every peer. */
@@ -53,14 +60,22 @@ export function allocate(placement: Placement): PeerId[] {
   return chosen.toSorted()
 }
 
-/** Preferred peers in the order given, then the one with the most free space; equal ones by id, so that the order is total. */
-function ranking(placement: Placement, byId: ReadonlyMap<PeerId, Candidate>): (a: PeerId, b: PeerId) => number {
+/** Preferred peers in the order given, then the ones with the better lots; equal ones by id, so that the order is total. */
+function ranking({ cid, preferred }: Placement, byId: ReadonlyMap<PeerId, Candidate>): (a: PeerId, b: PeerId) => number {
   const preference = (id: PeerId) => {
-    const at = placement.preferred.indexOf(id)
-    return at === -1 ? placement.preferred.length : at
+    const at = preferred.indexOf(id)
+    return at === -1 ? preferred.length : at
   }
-  const space = (id: PeerId) => byId.get(id)?.freeBytes ?? -1
-  return (a, b) => preference(a) - preference(b) || space(b) - space(a) || (a < b ? -1 : 1)
+  const lots = new Map([...byId.values()].map(({ id, freeBytes }) => [id, lot(cid, id, freeBytes)]))
+  const lotOf = (id: PeerId) => lots.get(id) ?? -1
+  return (a, b) => preference(a) - preference(b) || lotOf(b) - lotOf(a) || (a < b ? -1 : 1)
+}
+
+/** The larger, the better: the chance of having the largest is in proportion to the space. Without space, below all that have some. */
+function lot(cid: Cid, peer: PeerId, freeBytes: number | null): number {
+  if (freeBytes === null || freeBytes <= 0) return -1
+  const drawn = hash('sha256', `${cid} ${peer}`, 'buffer').readUIntBE(0, 6)
+  return freeBytes / -Math.log((drawn + 0.5) / 2 ** 48)
 }
 
 function excuses({ candidates }: Placement): string {

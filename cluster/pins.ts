@@ -73,11 +73,11 @@ export class Pins {
     }
   }
 
-  #without(peer: PeerId, { allocations, replicationMin, replicationMax }: Pin): readonly PeerId[] {
+  #without(peer: PeerId, { cid, allocations, replicationMin, replicationMax }: Pin): readonly PeerId[] {
     const current = allocations.filter(id => id !== peer)
     const candidates = this.#parts.candidates().filter(({ id }) => id !== peer)
     try {
-      return allocate({ replicationMin, replicationMax, current, isUnchanged: false, preferred: [], candidates })
+      return allocate({ cid, replicationMin, replicationMax, current, isUnchanged: false, preferred: [], candidates })
     } catch (error) {
       if (!isFault(error, 'not_enough_peers')) throw error
       return current.length > 0 ? current : allocations
@@ -149,6 +149,7 @@ export class Pins {
     const allocations = source
       ? source.allocations
       : allocate({
+          cid,
           replicationMin: min,
           replicationMax: max,
           current: before?.allocations ?? [],

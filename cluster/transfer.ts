@@ -4,7 +4,6 @@
  */
 import type { ReadOptions } from '../src/api.ts'
 import type { Clock } from '../src/clock.ts'
-import { cidBytes } from '../src/codec.ts'
 import { ClusterError, isFault } from '../src/errors.ts'
 import type { Abortable } from '../src/lifetime.ts'
 import type { Cid, ImportOptions, ImportProgress, PeerId, Pin, StateExport } from '../src/types.ts'
@@ -136,8 +135,8 @@ export class Transfer {
   }
 
   /**
-   * The pin with the holders it gets here: those it comes with who are members, else those it has already, and where they are too few others. Which
-   * ones its CID says: free space is known as of the last report only, and all pins of an import would go to the same peers.
+   * The pin with the holders it gets here: those it comes with who are members, else those it has already, and where they are too few others as for a
+   * new pin.
    */
   async #placed(
     pin: Pin,
@@ -169,14 +168,13 @@ function chosen(
   current: readonly PeerId[],
   { cid, min, max, candidates }: Factors & { readonly cid: Cid; readonly candidates: readonly Candidate[] }
 ): readonly PeerId[] {
-  const able = candidates.filter(({ isAlive, freeBytes }) => isAlive && (freeBytes === null || freeBytes > 0)).map(({ id }) => id)
-  const first = (cidBytes(cid).at(-1) ?? 0) % Math.max(1, able.length)
   const holders = allocate({
+    cid,
     replicationMin: 0,
     replicationMax: max,
     current,
     isUnchanged: false,
-    preferred: [...current, ...able.slice(first), ...able.slice(0, first)],
+    preferred: current,
     // Also peers whose Kubo has not said yet how much space it has: a cluster that has just started is filled as well.
     candidates: candidates.map(candidate => ({ ...candidate, freeBytes: candidate.freeBytes ?? 1 }))
   })

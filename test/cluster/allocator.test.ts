@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { allocate, type Candidate, type Placement } from '../../cluster/allocator.ts'
 import { isFault } from '../../src/errors.ts'
 import type { PeerId } from '../../src/types.ts'
+import { cid } from '../support/consensus-pins.ts'
 
 const peer = (number: number) => `peer-${number}` as PeerId
 const candidate = (number: number, freeBytes: number | null = 100 + number, isAlive = true): Candidate => ({
@@ -12,6 +13,7 @@ const candidate = (number: number, freeBytes: number | null = 100 + number, isAl
   freeBytes
 })
 const placement = (changes: Partial<Placement>): Placement => ({
+  cid: cid('a pin'),
   replicationMin: 2,
   replicationMax: 3,
   current: [],
@@ -24,6 +26,7 @@ const placement = (changes: Partial<Placement>): Placement => ({
 const ids = fc.uniqueArray(fc.integer({ min: 0, max: 8 }), { maxLength: 9 }).map(numbers => numbers.map(peer))
 const placements: fc.Arbitrary<Placement> = fc
   .record({
+    cid: fc.integer({ min: 0, max: 50 }).map(number => cid(`pin ${number}`)),
     factors: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 0, max: 4 })),
     current: ids,
     isUnchanged: fc.boolean(),
@@ -90,23 +93,58 @@ test('for any cluster: the answer does not depend on the order in which peers ar
   )
 })
 
-test('for any cluster: nobody left out has more space than a newcomer that was taken, unless that one was preferred', () => {
+/** How many of `count` pins each peer gets. */
+function shares(wanted: Placement, count: number): ReadonlyMap<PeerId, number> {
+  const counts = new Map<PeerId, number>()
+  for (let index = 0; index < count; index++) {
+    for (const id of allocate({ ...wanted, cid: cid(`share ${index}`) })) counts.set(id, (counts.get(id) ?? 0) + 1)
+  }
+  return counts
+}
+
+test('pins with one copy go to peers in proportion to their free space, and nobody with space gets none', () => {
+  const spaces = [1e9, 1e9, 2e9, 4e9]
+  const candidates = [
+    ...spaces.map((space, index) => candidate(index + 1, space)),
+    candidate(5, 0),
+    candidate(6, null),
+    candidate(7, 9e9, false)
+  ]
+  const counts = shares(placement({ replicationMin: 1, replicationMax: 1, candidates }), 8_000)
+  assert.deepEqual([...counts.keys()].toSorted(), [1, 2, 3, 4].map(peer))
+  // 1,000 pins for each 1e9 bytes; chance makes no more than 4 standard deviations of it.
+  for (const [index, space] of spaces.entries()) {
+    const share = space / 8e9
+    const deviation = Math.abs(counts.get(peer(index + 1))! - 8_000 * share)
+    assert.ok(deviation < 4 * Math.sqrt(8_000 * share * (1 - share)), `peer ${index + 1} is ${deviation} pins off`)
+  }
+})
+
+test('pins with copies on some of the peers are spread over all', () => {
+  const counts = shares(placement({ replicationMax: 2, candidates: [1, 2, 3, 4].map(number => candidate(number, 5e9)) }), 4_000)
+  for (const number of [1, 2, 3, 4])
+    assert.ok(Math.abs(counts.get(peer(number))! - 2_000) < 150, `peer ${number} has ${counts.get(peer(number))}`)
+})
+
+test('for any cluster: one more peer takes pins over, and moves none between the others', () => {
   fc.assert(
-    fc.property(placements, wanted => {
-      const holders = tried({ ...wanted, isUnchanged: false })
-      if (holders === null) return
-      const space = (id: PeerId) => wanted.candidates.find(one => one.id === id)?.freeBytes ?? 0
-      const taken = holders.filter(id => !wanted.current.includes(id) && !wanted.preferred.includes(id))
-      const left = wanted.candidates.filter(({ id, isAlive, freeBytes }) => isAlive && freeBytes !== null && !holders.includes(id))
-      for (const id of taken) for (const other of left) if (!wanted.current.includes(other.id)) assert.ok(space(id) >= space(other.id))
+    fc.property(placements, fc.integer({ min: 1, max: 4 }), (wanted, freeBytes) => {
+      const fresh = { ...wanted, current: [], preferred: [] }
+      const before = tried(fresh)
+      const after = tried({ ...fresh, candidates: [...wanted.candidates, candidate(9, freeBytes)] })
+      if (before === null || after === null) return
+      assert.deepEqual(
+        after.filter(id => id !== peer(9) && !before.includes(id)),
+        []
+      )
     }),
     { numRuns: 2_000 }
   )
 })
 
-test('free space decides, preferred peers go first in their order', () => {
-  assert.deepEqual(allocate(placement({})), [peer(3), peer(4), peer(5)])
-  assert.deepEqual(allocate(placement({ replicationMax: 2, preferred: [peer(2), peer(1), peer(3)] })), [peer(1), peer(2)])
+test('preferred peers go first in their order', () => {
+  const holders = allocate(placement({ replicationMax: 2, preferred: [peer(2), peer(1), peer(3)] }))
+  assert.deepEqual(holders, [peer(1), peer(2)])
 })
 
 test('-1 is every peer, also those that are down', () => {

@@ -56,7 +56,7 @@ class Agreed {
   }
 }
 
-test('a pin takes the default factors and the peers with the most space; a path is pinned by what it names', async () => {
+test('a pin takes the default factors and as many peers as it wants; a path is pinned by what it names', async () => {
   const agreed = new Agreed()
   const pin = await agreed.verbs.pin('/ipns/example.org' as IpfsPath, { name: 'site' })
   assert.deepEqual(pin, agreed.pins.get(cid))
