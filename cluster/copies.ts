@@ -109,20 +109,32 @@ export class Copies {
   }
 
   async #answer(question: StatusQuestion, signal: AbortSignal): Promise<CopyStatus> {
+    signal.throwIfAborted()
     const { pinset, tracker, clock } = this.#parts
-    const end = clock.monotonicMs() + question.waitMs
-    for (;;) {
-      // Listen before looking: what changes in between must not be missed.
-      const woken = Promise.withResolvers<void>()
-      using _tracked = tracker.onChange(question.cid, woken.resolve)
-      using _agreed = pinset.watch(question.cid, woken.resolve)
-      const copy = await this.#look(question)
-      const leftMs = end - clock.monotonicMs()
-      if (leftMs <= 0 || fingerprint(copy) !== question.known) return copy
-      const nap = new AbortController()
-      await Promise.race([woken.promise, clock.sleep(leftMs, { signal: AbortSignal.any([signal, nap.signal]) }).catch(() => {})])
+    const nap = new AbortController()
+    let isOver = question.waitMs === 0
+    const over = isOver
+      ? null
+      : clock.sleep(question.waitMs, { signal: nap.signal }).then(
+          () => (isOver = true),
+          () => {}
+        )
+    const wake = () => nap.abort()
+    signal.addEventListener('abort', wake, { once: true })
+    try {
+      for (;;) {
+        // Listen before looking: what changes in between must not be missed.
+        const woken = Promise.withResolvers<void>()
+        using _tracked = tracker.onChange(question.cid, woken.resolve)
+        using _agreed = pinset.watch(question.cid, woken.resolve)
+        const copy = await this.#look(question)
+        if (isOver || fingerprint(copy) !== question.known) return copy
+        await Promise.race([woken.promise, over])
+        signal.throwIfAborted()
+      }
+    } finally {
+      signal.removeEventListener('abort', wake)
       nap.abort()
-      signal.throwIfAborted()
     }
   }
 

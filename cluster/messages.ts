@@ -6,7 +6,7 @@ import { type Cid, type Collected, type FetchProgress, type PeerInfo, type Repos
 import type { LocalStatus } from './ipfs/tracker-api.ts'
 
 /** Method names on the wire. A changed shape gets a new name, so that peers of two versions can work together during an upgrade. */
-export const methods = { id: 'peer/id', status: 'pins/status', page: 'pins/page', size: 'repo/size', garbage: 'repo/garbage' } as const
+export const methods = { id: 'peer/id', status: 'pins/copy', page: 'pins/page', size: 'repo/size', garbage: 'repo/garbage' } as const
 
 const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
 const localStatus = z.object({
@@ -50,11 +50,18 @@ export function decodeCopyStatus(payload: Uint8Array): CopyStatus {
   return copyStatus.parse(decode(payload)) as CopyStatus
 }
 
-/** Changes whenever anything a client is shown changes. */
+/**
+ * Changes whenever something changes that who follows a pin is told: not which step of its way a copy is at, for a pin that is fetched at once would be
+ * worth a message a step.
+ */
 export function fingerprint(status: CopyStatus): string {
-  if (status === 'not_applied') return status
+  if (status === 'not_applied' || status.status === 'pin_queued') return underWay
+  if (status.status === 'pinning') return `${underWay}${progressText(status.progress)}`
   return `${status.status}|${status.error}|${status.attemptCount}|${progressText(status.progress)}`
 }
+
+/** The fingerprint of a copy of which there is nothing to tell yet. */
+export const underWay = 'under way|'
 
 function progressText(progress: FetchProgress | null): string {
   return progress === null ? '' : `${progress.nodes}/${progress.bytes ?? ''}`

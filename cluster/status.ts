@@ -6,7 +6,7 @@ import type { Abortable } from '../src/lifetime.ts'
 import type { Cid, PeerId, PeerStatus, Pin, PinProgress, PinStatus, Status } from '../src/types.ts'
 import { type Copies, type Copy, holds } from './copies.ts'
 import type { LocalStatus, Tracker } from './ipfs/tracker-api.ts'
-import { fingerprint, pageMax } from './messages.ts'
+import { fingerprint, pageMax, underWay } from './messages.ts'
 import type { Pinset } from './state/pinset.ts'
 
 /** A member as the monitor knows it. */
@@ -103,10 +103,11 @@ export class PinStatuses {
 
   /** Keeps `followed` told of one peer's copy until the follower ends. */
   async #watch(peer: PeerId, pin: Pin, followed: Followed, ending: AbortSignal): Promise<void> {
-    let known = ''
+    // A new pin is under way everywhere: the first word that is worth a message is often the last.
+    let known = underWay
     while (!ending.aborted) {
       try {
-        const copy = await this.#parts.copies.of(peer, pin, { known, waitMs: known === '' ? 0 : followMs, signal: ending })
+        const copy = await this.#parts.copies.of(peer, pin, { known, waitMs: followMs, signal: ending })
         const now = fingerprint(copy as LocalStatus)
         if (now !== known) followed.set(peer, copy)
         known = now

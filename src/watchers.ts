@@ -15,6 +15,10 @@ export class Watchers<K> {
     }
   }
 
+  has(key: K): boolean {
+    return this.#byKey.has(key)
+  }
+
   /** The watchers must not throw. */
   notify(key: K): void {
     for (const watcher of this.#byKey.get(key) ?? []) watcher()

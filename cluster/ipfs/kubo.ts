@@ -39,6 +39,7 @@ export interface KuboSpace {
 
 const failure = z.object({ Message: z.string(), Code: z.number().optional() })
 const added = z.object({ Pins: z.array(z.string()).nullish(), Progress: z.number().nullish(), Bytes: z.number().nullish() })
+const together = z.object({ Pins: z.array(z.string()) })
 const listed = z.object({ Cid: z.string().transform(parseCid) })
 const space = z.object({ RepoSize: z.number(), StorageMax: z.number() })
 const collected = z.object({ Key: z.object({ '/': z.string().transform(parseCid) }).nullish(), Error: z.string().nullish() })
@@ -99,6 +100,11 @@ export class Kubo implements AsyncDisposable {
     }
     if (!isPinned)
       throw new ClusterError({ code: 'kubo_error', status: 200, kuboCode: 0 }, 'Kubo ended the pin without saying that it is pinned')
+  }
+
+  /** Pins several recursively, one after the other; for such as are there already, since it shows no progress. Those before one that fails are pinned. */
+  async pinTogether(cids: readonly Cid[], { signal }: Abortable = {}): Promise<void> {
+    await this.#unary(`pin/add?${cids.map(cid => `arg=${cid}`).join('&')}`, together, signal)
   }
 
   /** Moves a recursive pin, so that only what differs is fetched; the old pin stays. It shows no progress, so its time is limited as a whole. */

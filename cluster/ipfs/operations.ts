@@ -93,6 +93,10 @@ export class Operations {
     return this.#watchers.watch(cid, listener)
   }
 
+  isWatched(cid: Cid): boolean {
+    return this.#watchers.has(cid)
+  }
+
   notify(cid: Cid): void {
     this.#watchers.notify(cid)
   }

@@ -12,6 +12,7 @@ import { Comparison } from './comparison.ts'
 import { type Holding, Holdings } from './holdings.ts'
 import { isPinnedRecursively, type Kubo } from './kubo.ts'
 import { isFailed, type Operation, Operations, shown } from './operations.ts'
+import { PinBatches } from './pin-batches.ts'
 import { Queue } from './queue.ts'
 import type { LocalStatus, Tracker, TrackerCounts, Wanted } from './tracker-api.ts'
 
@@ -50,6 +51,7 @@ export class KuboTracker implements Tracker {
   readonly #settings: TrackerSettings
   readonly #holdings: Holdings
   readonly #queue: Queue
+  readonly #batches: PinBatches
   readonly #tasks: Tasks
   readonly #operations = new Operations()
   readonly #comparison: Comparison
@@ -62,6 +64,7 @@ export class KuboTracker implements Tracker {
     this.#windowMax = settings.windowMax ?? windowMax
     this.#holdings = new Holdings(parts.store)
     this.#queue = new Queue({ pins: settings.concurrentPins, unpins: unpinsMax })
+    this.#batches = new PinBatches(parts)
     this.#tasks = new Tasks(logFailures(parts.log))
     this.#comparison = new Comparison(
       {
@@ -119,6 +122,7 @@ export class KuboTracker implements Tracker {
   }
 
   onChange(cid: Cid, listener: () => void): Disposable {
+    this.#batches.hurry(cid)
     return this.#operations.onChange(cid, listener)
   }
 
@@ -217,7 +221,7 @@ export class KuboTracker implements Tracker {
     }
     const onProgress = (progress: FetchProgress) => this.#progress(operation, progress)
     try {
-      await kubo.pin({ cid, mode, name }, { signal, onProgress })
+      await this.#batches.pin({ cid, mode, name }, { signal, onProgress, isAwaited: this.#operations.isWatched(cid) })
     } catch (error) {
       if (mode === 'recursive' || !isPinnedRecursively(error)) throw error
       // The cluster wants less than Kubo has, by an older wish or by hand; the whole holds the root as well, and taking it away first would

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Copies } from '../../cluster/copies.ts'
 import type { LocalStatus } from '../../cluster/ipfs/tracker-api.ts'
-import { fingerprint } from '../../cluster/messages.ts'
+import { fingerprint, underWay } from '../../cluster/messages.ts'
 import { systemClock } from '../../src/clock.ts'
 import { ClusterError } from '../../src/errors.ts'
 import type { Cid, PeerId, Pin } from '../../src/types.ts'
@@ -111,7 +111,7 @@ test('a peer that does not answer is a copy that says so, for one and for many',
   state.isDown = false
   assert.equal((await mine.ofMany(other, cids)).length, 3)
   const abort = new AbortController()
-  const waiting = mine.of(self, pin(5), { known: 'not_applied', waitMs: 5_000, signal: abort.signal })
+  const waiting = mine.of(self, pin(5), { known: underWay, waitMs: 5_000, signal: abort.signal })
   abort.abort(new Error('enough'))
   await assert.rejects(waiting, /enough/)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Copies, type Copy } from '../../cluster/copies.ts'
 import type { LocalStatus } from '../../cluster/ipfs/tracker-api.ts'
+import { fingerprint } from '../../cluster/messages.ts'
 import { judge, type KnownPeer, PinStatuses } from '../../cluster/status.ts'
 import { systemClock } from '../../src/clock.ts'
 import { ClusterError, isFault } from '../../src/errors.ts'
@@ -72,7 +73,7 @@ class Three {
               return real.silent(error)
             }
           }
-          const seen = (now: Copy) => known !== '' && known.startsWith(`${now.status}|`)
+          const seen = (now: Copy) => known === fingerprint(now as LocalStatus)
           const end = performance.now() + waitMs
           while (seen(look()) && performance.now() < end && !signal?.aborted) await new Promise(resolve => setTimeout(resolve, 1))
           signal?.throwIfAborted()

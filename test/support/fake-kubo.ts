@@ -32,6 +32,8 @@ export class FakeKubo implements AsyncDisposable {
   readonly pins = new Map<Cid, FakePin>()
   /** Commands as they came, with their first argument. */
   readonly calls: string[] = []
+  /** Every CID that `pin/add` was asked for, several to a call or not. */
+  readonly pinned: Cid[] = []
   /** Whose connection ended before their answer. */
   readonly cutOff: string[] = []
   /** By command (`pin/add`), or by command and first argument (`pin/add bafk…`). */
@@ -100,12 +102,15 @@ export class FakeKubo implements AsyncDisposable {
     const argument = url.searchParams.get('arg') ?? ''
     const name = argument === '' ? command : `${command} ${argument}`
     this.calls.push(name)
+    if (command === 'pin/add') this.pinned.push(...(url.searchParams.getAll('arg') as Cid[]))
     let isGone = false
     response.on('close', () => {
       isGone = true
       if (!response.writableEnded) this.cutOff.push(name)
     })
-    const fault = this.faults.get(name) ?? this.faults.get(command)
+    // Of several arguments the first one that fails ends the call.
+    const args = url.searchParams.getAll('arg')
+    const fault = args.map(arg => this.faults.get(`${command} ${arg}`)).find(Boolean) ?? this.faults.get(command)
     const isPin = command === 'pin/add'
     if (isPin) this.runningMost = Math.max(this.runningMost, ++this.running)
     try {
@@ -175,8 +180,8 @@ export class FakeKubo implements AsyncDisposable {
         if (mode === 'direct' && this.pins.get(cid)?.mode === 'recursive') {
           return refuse(response, { message: `pin: ${cid} already pinned recursively` })
         }
-        this.pins.set(cid, { mode, name: query.get('name') ?? '' })
-        line(response, { Pins: [cid] })
+        for (const each of query.getAll('arg')) this.pins.set(each as Cid, { mode, name: query.get('name') ?? '' })
+        line(response, { Pins: query.getAll('arg') })
         break
       case 'pin/rm':
         if (!this.pins.delete(cid)) return refuse(response, { message: 'not pinned or pinned indirectly' })
