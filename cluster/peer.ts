@@ -261,6 +261,13 @@ export async function startPeer(
         yield pin
       }
     },
+    async *pinPages(options) {
+      await requireFresh(options)
+      for await (const page of pinset.pages()) {
+        options?.signal?.throwIfAborted()
+        yield page
+      }
+    },
     async status(cid, options) {
       await requireFresh(options)
       return statuses.one(cid, options)

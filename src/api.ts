@@ -3,6 +3,7 @@
  * HTTP, the CLI uses it. A new verb is a line here, and the compiler names the places that are missing.
  */
 import type { Abortable } from './lifetime.ts'
+import type { PinPage } from './pin-page.ts'
 import type {
   Cid,
   Collected,
@@ -99,6 +100,12 @@ export interface ClusterApi {
    * @throws ClusterError `not_ready` before the first item; `invalid` where the filter contradicts itself
    */
   allocations(options?: PinFilter & ReadOptions): AsyncIterable<Pin>
+
+  /**
+   * All agreed pins by CID, of every type, from one consistent cut and in flat memory: of each what a list of names shows, many at a time.
+   * @throws ClusterError `not_ready` before the first item
+   */
+  pinPages(options?: ReadOptions): AsyncIterable<PinPage>
 
   /** What each peer says of `cid`; of an unknown CID every peer says `unpinned`. `local` asks only this peer. */
   status(cid: Cid, options?: { local?: boolean | undefined } & ReadOptions): Promise<PinStatus>

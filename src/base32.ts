@@ -12,12 +12,45 @@ for (const [value, code] of codes.entries()) values[code] = value
 /** `undefined` where they are not the bytes of a CID of version 1. */
 export function textOfCid(bytes: Uint8Array): string | undefined {
   if (!isCid(bytes)) return undefined
-  const text = Buffer.allocUnsafe(1 + Math.ceil((bytes.length * 8) / 5))
-  text[0] = 0x62
-  let at = 1
+  const text = Buffer.allocUnsafe(textLength(bytes.length))
+  return text.toString('latin1', 0, writeText(text, 0, { bytes, start: 0, end: bytes.length }))
+}
+
+/** Characters of the text of a CID of version 1 that is so many bytes long. */
+export function textLength(bytes: number): number {
+  return 1 + Math.ceil((bytes * 8) / 5)
+}
+
+/**
+ * Writes the text of a CID of version 1, which is known to be one, into `text` from `from` on.
+ * @returns where it ends
+ */
+export function writeText(
+  text: Uint8Array,
+  from: number,
+  { bytes, start, end }: { readonly bytes: Uint8Array; readonly start: number; readonly end: number }
+): number {
+  let at = from
+  text[at++] = 0x62
+  let next = start
+  // Five bytes are eight characters: two halves of twenty bits.
+  for (; next + 5 <= end; next += 5) {
+    const middle = bytes[next + 2] ?? 0
+    const high = ((bytes[next] ?? 0) << 12) | ((bytes[next + 1] ?? 0) << 4) | (middle >> 4)
+    const low = ((middle & 15) << 16) | ((bytes[next + 3] ?? 0) << 8) | (bytes[next + 4] ?? 0)
+    text[at] = codes[high >> 15] ?? 0
+    text[at + 1] = codes[(high >> 10) & 31] ?? 0
+    text[at + 2] = codes[(high >> 5) & 31] ?? 0
+    text[at + 3] = codes[high & 31] ?? 0
+    text[at + 4] = codes[low >> 15] ?? 0
+    text[at + 5] = codes[(low >> 10) & 31] ?? 0
+    text[at + 6] = codes[(low >> 5) & 31] ?? 0
+    text[at + 7] = codes[low & 31] ?? 0
+    at += 8
+  }
   let held = 0
   let bits = 0
-  for (let next = 0; next < bytes.length; next++) {
+  for (; next < end; next++) {
     held = ((held << 8) | (bytes[next] ?? 0)) & 0xfff
     bits += 8
     while (bits >= 5) {
@@ -26,7 +59,7 @@ export function textOfCid(bytes: Uint8Array): string | undefined {
     }
   }
   if (bits > 0) text[at++] = codes[(held << (5 - bits)) & 31] ?? 0
-  return text.toString('latin1', 0, at)
+  return at
 }
 
 /** `undefined` where it is not the canonical text of a CID of version 1. */

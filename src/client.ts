@@ -11,6 +11,7 @@ import { ClusterError, type Fault, isFault, messageOf } from './errors.ts'
 import { Agent } from './http-agent.ts'
 import type { Abortable } from './lifetime.ts'
 import { exportBytes, linesOf } from './lines.ts'
+import { type PinPage, pagesOf } from './pin-page.ts'
 import type {
   Cid,
   ImportOptions,
@@ -116,6 +117,10 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     const query = writePinFilter(filter)
     if (consistency) query.set('consistency', consistency)
     return this.#lines('/allocations', { query, signal }, pinFromJson)
+  }
+
+  pinPages(options: ReadOptions = {}): AsyncIterable<PinPage> {
+    return pagesOf(this.allocations(options))
   }
 
   async status(cid: Cid, { local, consistency, signal }: { local?: boolean | undefined } & ReadOptions = {}): Promise<PinStatus> {

@@ -5,6 +5,7 @@ import { bases } from 'multiformats/basics'
 import { CID } from 'multiformats/cid'
 import { decode as decodeMultihash } from 'multiformats/hashes/digest'
 import { bytesOfCid, textOfCid } from './base32.ts'
+import { textOfOldCid } from './base58.ts'
 import { ClusterError } from './errors.ts'
 import { Recent } from './recent.ts'
 import type { Cid, IpfsPath, Multiaddr, PeerId } from './types.ts'
@@ -49,7 +50,7 @@ export function cidBytes(cid: Cid): Uint8Array {
 }
 
 export function cidFromBytes(bytes: Uint8Array): Cid {
-  return (textOfCid(bytes) as Cid | undefined) ?? cidOf(CID.decode(bytes))
+  return ((textOfCid(bytes) ?? textOfOldCid(bytes)) as Cid | undefined) ?? cidOf(CID.decode(bytes))
 }
 
 /** One pin is a key of several rows and a field of several messages within milliseconds: decoding base32 each time adds up. */

@@ -1,6 +1,6 @@
 /** What an engine has to offer, and the store made of it: one write outstanding, the first error final, nothing called after the close. */
 import { ClusterError, messageOf } from '../../src/errors.ts'
-import type { Engine, Range, Store, WriteOp, WriteOptions } from './store.ts'
+import type { Engine, Range, Row, RowsOptions, Store, WriteOp, WriteOptions } from './store.ts'
 
 /** A binding. `batch` is never called before the last one has ended, and nothing at all once `close` was called. */
 export interface Binding {
@@ -17,7 +17,7 @@ export interface Binding {
 
 export interface RowIterator {
   /** The next few rows; none at the end. */
-  next(): Promise<readonly (readonly [key: Uint8Array, value: Uint8Array])[]>
+  next(): Promise<readonly Row[]>
   end(): Promise<void>
 }
 
@@ -117,10 +117,11 @@ export class GroupCommitStore implements Store {
     return promise
   }
 
-  async *rows(
-    range: Range,
-    { reverse = false, limit = -1 }: { readonly reverse?: boolean; readonly limit?: number } = {}
-  ): AsyncIterable<readonly [Uint8Array, Uint8Array]> {
+  async *rows(range: Range, options?: RowsOptions): AsyncIterable<Row> {
+    for await (const page of this.pages(range, options)) yield* page
+  }
+
+  async *pages(range: Range, { reverse = false, limit = -1 }: RowsOptions = {}): AsyncIterable<readonly Row[]> {
     await this.#written()
     this.#requireOpen()
     const iterator = this.#binding.iterate(range, { reverse, limit })
@@ -130,7 +131,7 @@ export class GroupCommitStore implements Store {
         this.#requireOpen()
         const page = await this.#call(iterator.next())
         if (page.length === 0) return
-        yield* page
+        yield page
       }
     } finally {
       // A close ends what is open by itself.

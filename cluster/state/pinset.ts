@@ -2,9 +2,11 @@
  * The agreed set of pins. It changes only by applying committed operations, in order, once.
  * Applying is deterministic: no clock, no randomness, no network. An unknown operation is an error, never skipped.
  *
- * It lives on disk: reading, listing and counting need no memory that grows with it; the few pins of the moment are remembered.
+ * It lives on disk: reading, listing and counting need no memory that grows with it; the few pins of the moment are remembered, and the names of the last
+ * list as far as they fit.
  */
 import { cidBytes, cidFromBytes } from '../../src/codec.ts'
+import type { PinPage } from '../../src/pin-page.ts'
 import { Recent } from '../../src/recent.ts'
 import type { Cid, Pin, PinFilter, StateExport } from '../../src/types.ts'
 import { Watchers } from '../../src/watchers.ts'
@@ -15,6 +17,7 @@ import { fits, isOrdered, listed } from './listing.ts'
 import { Marks } from './marks.ts'
 import { writeNote } from './notes.ts'
 import { decodeOperation, encodeResult, type PinOperation } from './operations.ts'
+import { PinPages } from './pin-pages.ts'
 import { cidOfTimeKey, expiries, pinKey, pins, writesFor } from './pin-rows.ts'
 import { decodePin } from './record.ts'
 import type { Store } from './store.ts'
@@ -30,10 +33,12 @@ export class Pinset implements StateMachine {
   readonly #recent = new Recent<Cid, Pin | null | Promise<Pin | undefined>>(recentMax)
   readonly #watchers = new Watchers<Cid>()
   readonly #marks = new Marks()
+  readonly #pages: PinPages
   #summary = emptySummary
 
   constructor({ store }: { store: Store }) {
     this.#store = store
+    this.#pages = new PinPages({ store })
   }
 
   /** Reads what is known of all pins. Call it once, before anything is applied. */
@@ -79,6 +84,11 @@ export class Pinset implements StateMachine {
     for await (const [row, value] of this.#store.rows(prefixRange(pins, after && cidBytes(after)))) {
       yield decodePin(cidFromBytes(row.subarray(pins.length)), value)
     }
+  }
+
+  /** As {@link list}, of each pin only what a list of names shows. */
+  pages(): AsyncIterable<PinPage> {
+    return this.#pages.read()
   }
 
   /** As {@link list}, with the index of the last change that is in it, which is the same cut. */
@@ -155,6 +165,7 @@ export class Pinset implements StateMachine {
     const isBulk = changes.length > recentMax / 2
     for (const { cid, after } of changes) if (!isBulk || this.#recent.get(cid) !== undefined) this.#recent.set(cid, after ?? null)
     if (changes.length === 0) return
+    this.#pages.follow(changes)
     for (const listener of this.#listeners) listener(changes)
     for (const { cid } of changes) this.#watchers.notify(cid)
   }

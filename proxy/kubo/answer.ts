@@ -59,6 +59,13 @@ export class CommandAnswer {
     }
   }
 
+  /** Many values at once, as bytes in the answer's format. Resolves when there is room for more. */
+  async chunk(bytes: Buffer): Promise<void> {
+    this.begin()
+    this.#flush()
+    if (!this.#reply.writeBytes(bytes)) await this.#reply.drained()
+  }
+
   /** The head leaves at once. */
   begin(): void {
     this.#begin(200)

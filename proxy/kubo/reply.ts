@@ -75,6 +75,20 @@ export class Reply {
     return client.write(this.#state === 'chunked' ? `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n` : text)
   }
 
+  /** As {@link write}. `bytes` must not change any more. */
+  writeBytes(bytes: Buffer): boolean {
+    const { client } = this.#parts
+    if (this.isOver || bytes.length === 0) return true
+    if (this.#state !== 'chunked') return client.write(bytes)
+    // One call of the system for all three.
+    client.cork()
+    client.write(`${bytes.length.toString(16)}\r\n`, 'latin1')
+    client.write(bytes)
+    const hasRoom = client.write('\r\n', 'latin1')
+    client.uncork()
+    return hasRoom
+  }
+
   /** Resolves when there is room, or nobody is there any more. */
   async drained(): Promise<void> {
     const { client } = this.#parts

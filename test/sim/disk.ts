@@ -112,6 +112,9 @@ export class Disk {
           if (!isWriting) next()
         })
       },
+      async *pages(range: Range, options) {
+        yield await Array.fromAsync(this.rows(range, options))
+      },
       async clear() {
         throw new Error('consensus clears nothing')
       },

@@ -16,6 +16,7 @@ import type {
 import { isPath, parseTarget } from '../../src/codec.ts'
 import { ClusterError } from '../../src/errors.ts'
 import type { Abortable } from '../../src/lifetime.ts'
+import { type PinPage, pagesOf } from '../../src/pin-page.ts'
 import type {
   Cid,
   Collected,
@@ -144,6 +145,10 @@ export class MemoryCluster implements ClusterApi {
     const found = [...this.pins.values()].filter(pin => fits(pin, filter))
     if (order !== undefined) found.sort((a, b) => (order === 'oldest' ? 1 : -1) * (a.timestamp - b.timestamp))
     yield* this.#stream(found.slice(0, limit))
+  }
+
+  pinPages(options: ReadOptions = {}): AsyncIterable<PinPage> {
+    return pagesOf(this.allocations(options))
   }
 
   async status(cid: Cid, { local, consistency, signal }: { local?: boolean | undefined } & ReadOptions = {}): Promise<PinStatus> {

@@ -1,7 +1,5 @@
 /** What the pinset says of all pins, and its lists in other orders, on a real store. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
@@ -9,73 +7,16 @@ import { encode } from 'cborg'
 import { formatVersion, LogStorage } from '../../../cluster/consensus/storage.ts'
 import { openFolder } from '../../../cluster/opened.ts'
 import { key, prefixRange } from '../../../cluster/state/keys.ts'
-import { openStore } from '../../../cluster/state/open-store.ts'
-import { encodeOperation, type PinOperation } from '../../../cluster/state/operations.ts'
 import { Pinset } from '../../../cluster/state/pinset.ts'
-import { recordOf } from '../../../cluster/state/record.ts'
-import type { Range, Store } from '../../../cluster/state/store.ts'
 import { isFault } from '../../../src/errors.ts'
 import type { PeerId, Pin, PinFilter } from '../../../src/types.ts'
 import { inline } from '../../support/cids.ts'
 import { peerId } from '../../support/newcomer.ts'
 import { examplePin } from '../../support/pins.ts'
+import { PinsetWorld } from '../../support/pinset-world.ts'
 import { collect } from '../../support/stream.ts'
 
 const self = peerId(1) as PeerId
-
-class World implements AsyncDisposable {
-  readonly folder: string
-  store!: Store
-  pinset!: Pinset
-  index = 0
-  /** Rows that were read one after the other. */
-  read = 0
-
-  constructor(folder: string) {
-    this.folder = folder
-  }
-
-  static async open(): Promise<World> {
-    const world = new World(await mkdtemp(join(tmpdir(), 'flotilla-pinset-')))
-    await world.start(await openStore(join(world.folder, 'data'), { engine: 'leveldb' }))
-    return world
-  }
-
-  async start(store: Store): Promise<void> {
-    this.store = store
-    const rows = store.rows.bind(store)
-    store.rows = async function* (this: World, range: Range, options?: object) {
-      for await (const row of rows(range, options)) {
-        this.read++
-        yield row
-      }
-    }.bind(this)
-    this.pinset = new Pinset({ store })
-    await this.pinset.start()
-  }
-
-  /** One entry each, all in one batch. */
-  async apply(...operations: PinOperation[]): Promise<void> {
-    const { writes, committed } = await this.pinset.apply(
-      operations.map(operation => ({ index: ++this.index, data: encodeOperation(operation) }))
-    )
-    await this.store.write(writes, { sync: false })
-    committed()
-  }
-
-  async merge(...pins: Pin[]): Promise<void> {
-    await this.apply({ type: 'merge', records: pins.map(recordOf), existing: 'replace' })
-  }
-
-  async names(filter: PinFilter): Promise<string[]> {
-    return (await collect(this.pinset.find(filter))).map(({ name }) => name)
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.store[Symbol.asyncDispose]()
-    await rm(this.folder, { recursive: true, force: true })
-  }
-}
 
 let next = 0
 function named(name: string, timestamp: number, changes: Partial<Pin> = {}): Pin {
@@ -83,7 +24,7 @@ function named(name: string, timestamp: number, changes: Partial<Pin> = {}): Pin
 }
 
 test('lists by name and by time come in their order, with their bounds', async () => {
-  await using world = await World.open()
+  await using world = await PinsetWorld.open()
   const long = 'x'.repeat(300)
   await world.merge(
     named('b', 40),
@@ -123,7 +64,7 @@ test('lists by name and by time come in their order, with their bounds', async (
 })
 
 test('what is not asked for is not read', async () => {
-  await using world = await World.open()
+  await using world = await PinsetWorld.open()
   await world.merge(...Array.from({ length: 3_000 }, (_, at) => named(`pin ${at}`, at)))
   const cost = async (filter: PinFilter) => {
     world.read = 0
@@ -137,7 +78,7 @@ test('what is not asked for is not read', async () => {
 })
 
 test('a pin that changes moves in all lists, and one that goes leaves them', async () => {
-  await using world = await World.open()
+  await using world = await PinsetWorld.open()
   const pin = named('before', 10, { expireAt: 1_000 })
   await world.merge(pin)
   await world.merge({ ...pin, name: 'after', timestamp: 20, expireAt: 2_000 })
@@ -152,8 +93,8 @@ test('a pin that changes moves in all lists, and one that goes leaves them', asy
 })
 
 test('the hash is that of the pins, whatever order they came in; it is known of earlier indexes, and after a start', async () => {
-  await using one = await World.open()
-  await using other = await World.open()
+  await using one = await PinsetWorld.open()
+  await using other = await PinsetWorld.open()
   const [a, b, c] = [named('a', 1), named('b', 2), named('c', 3)]
   await one.merge(a, b)
   await one.merge(c)
@@ -170,7 +111,7 @@ test('the hash is that of the pins, whatever order they came in; it is known of 
 })
 
 test('an export is of one moment, and says of which', async () => {
-  await using world = await World.open()
+  await using world = await PinsetWorld.open()
   await world.merge(named('a', 1), named('b', 2))
   const { index, pins } = await world.pinset.cut()
   await world.merge(named('c', 3))
@@ -179,7 +120,7 @@ test('an export is of one moment, and says of which', async () => {
 })
 
 test('a folder of format 1 is brought up to date at the next start, also where that was cut off; a newer one is refused', async () => {
-  await using world = await World.open()
+  await using world = await PinsetWorld.open()
   const identity = { clusterId: 'c', nodeId: self }
   await new LogStorage(world.store).found(identity, { members: [] }, { isReady: true, present: { members: [] } })
   await world.merge(named('b', 2), named('a', 1, { expireAt: 9 }))
