@@ -97,8 +97,8 @@ export function readHead(text: string): RequestHead | Refusal {
     method,
     target,
     isOld,
-    framing: framing.framing,
-    isLast: framing.isOdd || isPreface || isClosing(connection, { isOld }),
+    framing,
+    isLast: isPreface || isClosing(connection, { isOld }),
     expectsContinue: expectsContinue && !isOld,
     hasOddExpectation: !expectsContinue && expectation !== '',
     headers
@@ -167,20 +167,17 @@ function badHost(headers: readonly string[], { isOld, method }: { isOld: boolean
   return hostBytes.test(host) && !host.includes('/') ? null : refusal('400 Bad Request: malformed Host header')
 }
 
-/** `isOdd`: both ways of framing at once, which is what an attack looks like. */
-function framingOf(headers: readonly string[], { isOld }: { isOld: boolean }): { framing: Framing; isOdd: boolean } | Refusal {
+/** With both ways of framing at once, chunks count, and for HTTP/1.0, which knows none, the length. */
+function framingOf(headers: readonly string[], { isOld }: { isOld: boolean }): Framing | Refusal {
   const codings = valuesOf(headers, 'transfer-encoding')
   const lengths = valuesOf(headers, 'content-length')
   const isChunked = codings.length > 0 && !isOld
   if (isChunked && (codings.length > 1 || codings[0]?.toLowerCase() !== 'chunked')) return unsupportedCoding
-  const [length] = lengths
-  if (length === undefined)
-    return { framing: isChunked ? { kind: 'chunked' } : { kind: 'length', bytes: 0 }, isOdd: codings.length > 0 && isOld }
+  const [length = '0'] = lengths
   if (lengths.some(other => other !== length)) return badRequest
   // Beyond this a number is no longer exact, and nobody has that much.
   if (!/^\d+$/.test(length) || Number(length) > Number.MAX_SAFE_INTEGER) return badRequest
-  if (isChunked) return { framing: { kind: 'chunked' }, isOdd: true }
-  return { framing: { kind: 'length', bytes: Number(length) }, isOdd: codings.length > 0 }
+  return isChunked ? { kind: 'chunked' } : { kind: 'length', bytes: Number(length) }
 }
 
 /** What Go's `url.ParseRequestURI` takes, as far as it decides whether the request is one at all. */

@@ -62,10 +62,12 @@ describe('framing', () => {
     assert.equal(refused(`${start}Content-Length: 1\r\n 2\r\n\r\n`), '400 Bad Request')
   })
 
-  test('behind two ways of framing at once nothing is read', () => {
-    const head = accepted(`${start}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n`)
+  test('of two ways of framing at once, chunks count, and the connection goes on', () => {
+    const head = accepted(`${start}Content-Length: 3\r\nTransfer-Encoding: Chunked\r\n\r\n`)
     assert.deepEqual(head.framing, { kind: 'chunked' })
-    assert.ok(head.isLast)
+    assert.ok(!head.isLast)
+    const unreadable = readHead(`${start}Content-Length: +3\r\nTransfer-Encoding: chunked\r\n\r\n`)
+    assert.ok(isRefusal(unreadable))
   })
 
   test('HTTP/1.0 knows no chunks, and closes unless asked not to', () => {
@@ -74,7 +76,7 @@ describe('framing', () => {
     assert.ok(!accepted(`${old}Connection: Keep-Alive\r\n\r\n`).isLast)
     const chunked = accepted(`${old}Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n`)
     assert.deepEqual(chunked.framing, { kind: 'length', bytes: 0 })
-    assert.ok(chunked.isLast)
+    assert.ok(!chunked.isLast)
   })
 
   test('the connection ends where the client says so, among other things', () => {

@@ -1,5 +1,5 @@
 /** Methods, versions, framing, heads, and the paths beside the API. */
-import { chunked, request } from '../../../support/wire.ts'
+import { chunked, multipart, multipartType, request } from '../../../support/wire.ts'
 import type { Case, Content } from '../case.ts'
 
 const version = 'POST /api/v0/version'
@@ -139,6 +139,18 @@ export function wireCases({ small, blocks, large }: Content): readonly Case[] {
       covers: ['smuggling'],
       steps: [request(version, { headers: ['Content-Length: 4', 'Transfer-Encoding: chunked'], body: chunked('a') })],
       varies: ['connection']
+    },
+    {
+      title: 'length and chunked together, a body that is read, and a request behind it',
+      covers: ['smuggling'],
+      answers: 2,
+      steps: [
+        request('POST /api/v0/add?only-hash=true', {
+          headers: ['Content-Length: 4', 'Transfer-Encoding: chunked', multipartType],
+          body: chunked(multipart({ filename: 'a', content: 'a' }))
+        }),
+        request(version)
+      ]
     },
     {
       title: 'an unknown transfer coding',
