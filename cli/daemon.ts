@@ -20,6 +20,7 @@ import { lockFolder } from './lock.ts'
 import { Failed } from './output.ts'
 import { ownVersion } from './own-version.ts'
 import { identityOf } from './peer-folder.ts'
+import { Timing } from './timing.ts'
 
 interface DaemonOptions extends CommonOptions {
   readonly bootstrap: readonly string[]
@@ -70,11 +71,13 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
     })
   }
   await using _lock = await lockFolder(folder)
+  const timing = new Timing(config)
+  using _again = timing.followFile(configFileOf(folder), log)
   await mkdir(join(folder, 'data'), { recursive: true, mode: 0o700 })
   try {
     await using peer = await startPeer(
       { clock: systemClock, log: log as unknown as Log, onFatal },
-      peerSettings(config, { folder, identity, bootstrap, invitedBy }),
+      peerSettings(config, { folder, identity, bootstrap, invitedBy, timing }),
       { signal: stop.signal }
     )
     await using doors = await openDoors(
@@ -94,18 +97,22 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
 type PeerSettings = Parameters<typeof startPeer>[1]
 type DoorSettings = Parameters<typeof openDoors>[1]
 
-const tickMs = 25
-
 function peerSettings(
   { cluster, consensus, ipfsConnector, pinTracker, informer, flotilla }: Config,
   {
     folder,
     identity,
     bootstrap,
-    invitedBy
-  }: { folder: string; identity: PeerSettings['network']['identity']; bootstrap: readonly Multiaddr[]; invitedBy: Host | undefined }
+    invitedBy,
+    timing
+  }: {
+    folder: string
+    identity: PeerSettings['network']['identity']
+    bootstrap: readonly Multiaddr[]
+    invitedBy: Host | undefined
+    timing: Timing
+  }
 ): PeerSettings {
-  const electionMs = consensus.raft.heartbeatTimeoutMs
   const { ipfshttp } = ipfsConnector
   const { stateless } = pinTracker
   return {
@@ -125,12 +132,7 @@ function peerSettings(
       initPeerset: consensus.raft.initPeerset,
       peerAddresses: cluster.peerAddresses
     },
-    raft: {
-      tickMs,
-      electionMs,
-      heartbeatMs: Math.max(tickMs, electionMs / 10),
-      proposals: { timeoutMs: flotilla.proposeTimeoutMs, countMax: 20_000, bytesMax: 64 << 20 }
-    },
+    raft: timing,
     kubo: {
       api: ipfshttp.nodeMultiaddress,
       authorization: flotilla.kuboAuthorization && authorizationOf(flotilla.kuboAuthorization.reveal()),

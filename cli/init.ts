@@ -12,11 +12,13 @@ import type { CommonOptions } from './connection.ts'
 import { keepHost, readInvitation } from './invited.ts'
 import { printJson, printLine } from './output.ts'
 import { identityFileOf, initFolder } from './peer-folder.ts'
+import { profiles } from './timing.ts'
 
 export interface InitOptions extends CommonOptions {
   readonly force: boolean
   readonly peers: readonly string[]
   readonly join?: string | undefined
+  readonly profile: keyof typeof profiles
 }
 
 export const initCommand: CommandModule<CommonOptions, InitOptions> = {
@@ -35,6 +37,11 @@ export const initCommand: CommandModule<CommonOptions, InitOptions> = {
         nargs: 1,
         describe: 'Join the cluster of this invitation at the first start: a file, or - for stdin [default: $FLOTILLA_INVITATION]'
       })
+      .option('profile', {
+        choices: ['lan', 'wan'] as const,
+        default: 'lan' as const,
+        describe: 'Timeouts for peers that are near each other, or up to 300 ms of round trip apart; the same on every peer'
+      })
       .option('force', {
         type: 'boolean',
         default: false,
@@ -46,7 +53,7 @@ export const initCommand: CommandModule<CommonOptions, InitOptions> = {
           'Peers of one cluster share a secret: the first init makes one, the others get it with an invitation ("flotilla peers add" prints ' +
           'one) or by CLUSTER_SECRET. Neither is an option, because options are in every process list.'
       ),
-  async handler({ json, force, peers, join }) {
+  async handler({ json, force, peers, join, profile }) {
     const variables = environment()
     const folder = peerFolder(variables)
     const fromVariables = changesFromVariables(variables)
@@ -55,8 +62,11 @@ export const initCommand: CommandModule<CommonOptions, InitOptions> = {
     if (invitation !== undefined && variables.CLUSTER_SECRET !== undefined) {
       throw new ClusterError({ code: 'invalid' }, 'the secret comes with the invitation: leave CLUSTER_SECRET unset')
     }
+    const { consensus, flotilla } = profiles[profile]
     const changes = {
       ...fromVariables,
+      consensus: { raft: { ...consensus?.raft, ...fromVariables.consensus?.raft } },
+      flotilla: { ...flotilla, ...fromVariables.flotilla },
       cluster: {
         secret: invitation === undefined ? new Secret<Uint8Array>(randomBytes(32)) : invitation.secret,
         ...(addresses.length > 0 && { peerAddresses: addresses }),

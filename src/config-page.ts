@@ -19,6 +19,7 @@ export function configurationPage(): string {
       '- Where the file has a section `api`, a door that is missing in it is not opened.',
       '- A key that nobody knows is an error, a value that does not fit is an error. Both name the file, the key and what is expected.',
       '- A variable `CLUSTER_*` that nobody knows is named in the warning, because others may have set it.',
+      '- `SIGUSR2` has the file read again while the peer runs: `heartbeat_timeout`, `propose_timeout` and `log_level` change, all else at the next start.',
       '- `CLUSTER_ID` and `CLUSTER_PRIVATEKEY`, always together, go over `identity.json`.'
     ].join('\n'),
     ...sections.map(section => `## ${section}\n\n${table(used.filter(({ row }) => sectionOf(row.path) === section))}`),

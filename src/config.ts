@@ -92,7 +92,7 @@ export const rows = {
         'heartbeat_timeout',
         duration({ leastMs: 100 }),
         1_000,
-        'A follower that hears nothing for so long looks for a new leader.'
+        'A follower that hears nothing for so long looks for a new leader. The same on every peer; "init --profile wan" sets 5s.'
       )
     })
   },
@@ -195,7 +195,12 @@ export const rows = {
       'auto',
       'Engine of a new data folder; auto takes RocksDB where it is installed and loads. A folder keeps the engine it was made with.'
     ),
-    proposeTimeoutMs: row('propose_timeout', duration({ leastMs: 100 }), 10_000, 'A change that is not agreed by then ends with an error.'),
+    proposeTimeoutMs: row(
+      'propose_timeout',
+      duration({ leastMs: 100 }),
+      10_000,
+      'A change that is not agreed by then ends with an error. "init --profile wan" sets 30s.'
+    ),
     pinWait: row(
       'pin_wait',
       choice('committed', 'min', 'all'),

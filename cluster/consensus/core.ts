@@ -2,6 +2,7 @@
 import { Raft } from '../raft/raft.ts'
 import type { NodeId, RaftSettings, Restored } from '../raft/types.ts'
 
+/** Looked at whenever it is needed: whoever made it may change it while the peer runs. The promises of Raft hold at any pace. */
 export interface Pace {
   readonly tickMs: number
   /** A follower looks for votes after this time without its leader, plus a random share of as much again. At least three heartbeats. */
@@ -23,12 +24,22 @@ const limits: Omit<RaftSettings, 'id' | 'electionTicks' | 'heartbeatTicks' | 'ra
 export function coreOf(
   id: NodeId,
   restored: Restored,
-  { tickMs, electionMs, heartbeatMs }: Pace,
+  pace: Pace,
   {
     random,
     createCore = (settings, restored) => new Raft(settings, restored)
   }: Pick<RaftSettings, 'random'> & { createCore?: CreateCore | undefined }
 ): Raft {
-  const ticks = { electionTicks: Math.ceil(electionMs / tickMs), heartbeatTicks: Math.ceil(heartbeatMs / tickMs) }
-  return createCore({ id, ...ticks, random, ...limits }, restored)
+  const settings: RaftSettings = {
+    id,
+    random,
+    ...limits,
+    get electionTicks() {
+      return Math.ceil(pace.electionMs / pace.tickMs)
+    },
+    get heartbeatTicks() {
+      return Math.ceil(pace.heartbeatMs / pace.tickMs)
+    }
+  }
+  return createCore(settings, restored)
 }

@@ -93,7 +93,7 @@ export class Driver implements AsyncDisposable {
     const restored = await storage.load()
     await this.#sessions.load(store)
     const present = await storage.present()
-    const raft = coreOf(rpc.self, restored, this.#settings, this.#parts)
+    const raft = coreOf(rpc.self, restored, this.#settings.pace, this.#parts)
     this.#applied = restored.applied
     this.#applier = new Applier({ machine, sessions: this.#sessions, storage, raft })
     this.#raft = raft
@@ -106,7 +106,7 @@ export class Driver implements AsyncDisposable {
     this.#delivery.serve()
     this.#reads.serve()
     this.#subscriptions.use(rpc.onConnection((peer, isUp) => this.#connection(peer, isUp)))
-    this.#subscriptions.use(clock.every(this.#settings.tickMs, () => this.#tick()))
+    this.#subscriptions.use(clock.every(this.#settings.pace.tickMs, () => this.#tick()))
     // A cluster of one need not wait for anybody.
     if (this.#members.filter(({ isVoter }) => isVoter).length === 1) raft.campaign()
     this.#wake()
@@ -345,7 +345,7 @@ export class Driver implements AsyncDisposable {
       this.#tryOrStop(() => this.#core.campaign())
       this.#wake()
     }
-    const options = { forMs: this.#settings.electionMs, signal: this.#stopping.signal }
+    const options = { forMs: this.#settings.pace.electionMs, signal: this.#stopping.signal }
     void hurry({ ...this.#parts, core: () => this.#core, campaign }, peer, options)
   }
 

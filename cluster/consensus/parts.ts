@@ -24,6 +24,7 @@ export interface DriverParts {
   readonly createCore?: CreateCore | undefined
 }
 
-export interface DriverSettings extends Pace {
+export interface DriverSettings {
+  readonly pace: Pace
   readonly proposals: ProposalLimits
 }

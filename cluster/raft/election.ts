@@ -67,7 +67,9 @@ export function syncFollowers(node: Node): void {
 
 export function tickElection(node: Node): void {
   node.electionElapsed++
-  if (node.electionElapsed < node.electionTimeout) return
+  // It was drawn at another pace, maybe.
+  const { electionTicks } = node.settings
+  if (node.electionElapsed < Math.min(Math.max(node.electionTimeout, electionTicks), 2 * electionTicks - 1)) return
   if (node.membership.mayCampaign(node.settings.id)) campaign(node)
   // A learner cannot look for votes, but it must not go on believing in a leader that is gone, or that has removed it.
   else node.leader = null

@@ -90,6 +90,7 @@ export interface Restored {
   readonly configurations: readonly { readonly index: number; readonly configuration: Configuration }[]
 }
 
+/** Ticks may change while the node runs. */
 export interface RaftSettings {
   readonly id: NodeId
   /** A follower that hears nothing for this many ticks, plus a random share of as many again, looks for votes. At least 3 heartbeats. */

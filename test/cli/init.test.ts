@@ -69,6 +69,18 @@ test('variables and --peers go into the file', async () => {
   assert.deepEqual(cluster.peerAddresses, peers)
 })
 
+test('the profile for peers that are far apart is in the file, unless a variable says otherwise', async () => {
+  const timeouts = async (words: readonly string[], variables: Readonly<Record<string, string>> = {}) => {
+    await using folder = await temporaryFolder()
+    assert.equal((await flotilla(['init', ...words], folder, variables)).code, 0)
+    const { consensus, flotilla: own } = (await loadConfig(join(folder.path, 'service.json'), {})).config
+    return [consensus.raft.heartbeatTimeoutMs, own.proposeTimeoutMs]
+  }
+  assert.deepEqual(await timeouts([]), [1_000, 10_000])
+  assert.deepEqual(await timeouts(['--profile', 'wan']), [5_000, 30_000])
+  assert.deepEqual(await timeouts(['--profile', 'wan'], { CLUSTER_RAFT_HEARTBEATTIMEOUT: '2s' }), [2_000, 30_000])
+})
+
 test('a mistake is one sentence, and nothing is written', async () => {
   await using folder = await temporaryFolder()
   const wrongPeers = await flotilla(['init', '--peers', 'there'], folder)

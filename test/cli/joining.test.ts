@@ -1,17 +1,16 @@
 /** Peers that join by an invitation, and clusters with one secret that stay two: real daemons, without Kubo. */
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { formatInvitation, parseInvitation } from '../../src/invitation.ts'
 import { inline } from '../support/cids.ts'
-import { TestHost } from '../support/host.ts'
-import { freeBase } from '../support/local-cluster.ts'
+import type { TestHost } from '../support/host.ts'
+import { TestHosts } from '../support/hosts.ts'
 import { until } from '../support/until.ts'
 
 test('an invitation of one line is enough to join, and its secret is shown nowhere else', async () => {
-  await using world = await World.open('a', 'b', 'c')
+  await using world = await TestHosts.open('a', 'b', 'c')
   const [a, b, c] = world.hosts as [TestHost, TestHost, TestHost]
   await a.run('flotilla init')
   await a.start()
@@ -40,7 +39,7 @@ test('an invitation of one line is enough to join, and its secret is shown nowhe
 })
 
 test('what is no invitation is refused before anything is written, and an invitation on the command line too', async () => {
-  await using world = await World.open('a')
+  await using world = await TestHosts.open('a')
   const [a] = world.hosts as [TestHost]
   const valid = formatInvitation({ clusterId: 'c', secret: null, addresses: [] as never })
   for (const [script, said, options] of [
@@ -58,7 +57,7 @@ test('what is no invitation is refused before anything is written, and an invita
 })
 
 test('an invitation leads into the cluster it is from and into no other one, though secret and address fit', async () => {
-  await using world = await World.open('a', 'b')
+  await using world = await TestHosts.open('a', 'b')
   const [a, b] = world.hosts as [TestHost, TestHost]
   await a.run('flotilla init')
   await a.start()
@@ -71,7 +70,7 @@ test('an invitation leads into the cluster it is from and into no other one, tho
 })
 
 test('members of a cluster that was recovered from are not mixed into the new one, whatever they remember', async () => {
-  await using world = await World.open('a', 'b', 'c')
+  await using world = await TestHosts.open('a', 'b', 'c')
   const [a, b, c] = world.hosts as [TestHost, TestHost, TestHost]
   await a.run('flotilla init')
   await a.start()
@@ -102,26 +101,29 @@ test('members of a cluster that was recovered from are not mixed into the new on
   await until('it is said', () => /belongs to cluster [0-9a-f]{32}, this peer to cluster/.test(b.log + c.log))
 })
 
-class World implements AsyncDisposable {
-  readonly desk: string
-  readonly hosts: readonly TestHost[]
-
-  private constructor(desk: string, hosts: readonly TestHost[]) {
-    this.desk = desk
-    this.hosts = hosts
+test('a bootstrap address that stays in the unit file does a member no harm', async () => {
+  await using world = await TestHosts.open('a', 'b')
+  const [a, b] = world.hosts as [TestHost, TestHost]
+  await a.run('flotilla init')
+  await a.start()
+  const secret = await secretOf(a)
+  await b.run('flotilla init', { variables: { CLUSTER_SECRET: secret } })
+  await b.start('--bootstrap', a.address)
+  await using client = a.client()
+  await using restarted = b.client()
+  const two = async () => (await client.overview()).votersReached === 2
+  await until('both vote', two)
+  await restarted.pin(inline('before'))
+  const { peers, clusterId } = await client.overview()
+  for (let time = 0; time < 2; time++) {
+    await b.kill()
+    await b.start('--bootstrap', a.address)
+    await until('it is back', async () => (await restarted.overview()).leader !== null && (await two()))
+    assert.ok(await restarted.allocation(inline('before')))
   }
-
-  static async open(...names: string[]): Promise<World> {
-    const desk = await mkdtemp(join(tmpdir(), 'flotilla-joining-'))
-    const port = await freeBase(names.length)
-    return new World(desk, await Promise.all(names.map((name, at) => TestHost.open(name, { desk, port: port + 10 * at }))))
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const host of this.hosts) await host[Symbol.asyncDispose]()
-    await rm(this.desk, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
-  }
-}
+  const after = await restarted.overview()
+  assert.deepEqual([after.clusterId, after.peers.map(({ id }) => id).sort()], [clusterId, peers.map(({ id }) => id).sort()])
+})
 
 async function secretOf(host: TestHost): Promise<string> {
   return JSON.parse(await readFile(join(host.folder, 'service.json'), 'utf8')).cluster.secret

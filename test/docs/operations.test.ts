@@ -68,6 +68,6 @@ async function follow(block: Block, hosts: ReadonlyMap<string, TestHost>, said: 
     await until(`${at} says "${block.until}"`, async () => (text.includes(block.until ?? '') ? true : void (text = await run())), 40_000)
   }
   // What a signal was sent to ends in its own time.
-  if (/^kill /.test(script)) await host.ended()
+  if (/^kill (-9 )?"/.test(script)) await host.ended()
   return text
 }

@@ -205,9 +205,7 @@ export class SimPeer implements Endpoint {
         }
       },
       {
-        tickMs,
-        electionMs,
-        heartbeatMs: plan.heartbeatMs,
+        pace: { tickMs, electionMs, heartbeatMs: plan.heartbeatMs },
         proposals: { timeoutMs: 5_000, countMax: plan.proposalsMax, bytesMax: 1 << 20 },
         self: this.#self
       }

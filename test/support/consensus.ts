@@ -71,9 +71,7 @@ export class TestPeers implements AsyncDisposable {
         onFatal: error => this.fatal.push(error)
       },
       {
-        tickMs: 10,
-        electionMs: 150,
-        heartbeatMs: 30,
+        pace: { tickMs: 10, electionMs: 150, heartbeatMs: 30 },
         proposals: { timeoutMs: 5_000, countMax: 5_000, bytesMax: 16 << 20 },
         self: newcomer(number)
       }

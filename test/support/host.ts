@@ -95,10 +95,11 @@ export class TestHost implements AsyncDisposable {
     return this.#variables.CLUSTER_LISTENMULTIADDRESS ?? ''
   }
 
-  /** Resolves when its daemon is gone, whoever told it to go. */
-  async ended(): Promise<void> {
+  /** Resolves when its daemon is gone, whoever told it to go. @returns its exit code; `null` where there was none, or a signal ended it */
+  async ended(): Promise<number | null> {
     const daemon = this.#daemon
     if (daemon && daemon.exitCode === null && daemon.signalCode === null) await once(daemon, 'exit')
+    return daemon?.exitCode ?? null
   }
 
   client(): FlotillaClient {
