@@ -64,6 +64,10 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
     log.fatal({ err: error, reason: messageOf(error) }, 'this peer cannot go on')
     stop.abort(error)
   }
+  const onLeft = () => {
+    log.info({}, 'left the cluster')
+    stop.abort(new Error('this peer has left the cluster'))
+  }
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.once(name, () => {
       log.info({ signal: name }, 'stopping')
@@ -76,7 +80,7 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
   await mkdir(join(folder, 'data'), { recursive: true, mode: 0o700 })
   try {
     await using peer = await startPeer(
-      { clock: systemClock, log: log as unknown as Log, onFatal },
+      { clock: systemClock, log: log as unknown as Log, onFatal, onLeft },
       peerSettings(config, { folder, identity, bootstrap, invitedBy, timing }),
       { signal: stop.signal }
     )
@@ -86,6 +90,7 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
     )
     log.info({ peer: peer.peerId, cluster: peer.clusterId, rest: doors.rest, kubo: doors.kubo }, 'ready')
     await aborted(stop.signal)
+    if (config.cluster.leaveOnShutdown && failure === undefined) await leave(peer, log as unknown as Log)
   } catch (error) {
     // Being told to stop while joining is no failure.
     if (!stop.signal.aborted || failure !== undefined) throw error
@@ -94,8 +99,20 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
   log.info({}, 'stopped')
 }
 
+/** Asked for, but not at any price: a majority or a copy that would be lost is worth more. */
+async function leave(peer: Peer, log: Log): Promise<void> {
+  try {
+    await peer.leave({ signal: AbortSignal.timeout(leaveMs) })
+  } catch (error) {
+    log.warn({ reason: messageOf(error) }, 'this peer stays a member')
+  }
+}
+
 type PeerSettings = Parameters<typeof startPeer>[1]
 type DoorSettings = Parameters<typeof openDoors>[1]
+
+/** Whoever told the peer to stop does not wait for ever. Pins that have gone to others by then stay there. */
+const leaveMs = 20_000
 
 function peerSettings(
   { cluster, consensus, ipfsConnector, pinTracker, informer, flotilla }: Config,

@@ -61,6 +61,9 @@ function parser(words: readonly string[], version: string) {
         )
       )
       .command(
+        lazy('leave', 'Take the peer that answers out of the cluster, and stop it', async () => (await import('./leave.ts')).leaveCommand)
+      )
+      .command(
         lazy(
           'recover',
           'Go on with this peer alone when the majority is lost for good',

@@ -16,18 +16,33 @@ export interface DepartureParts {
   readonly pinset: Pick<Pinset, 'list'>
   readonly isConnected: (peer: PeerId) => boolean
   readonly statuses: (options: Abortable) => AsyncIterable<PinStatus>
+  /** @throws ClusterError `not_ready` */
+  readonly requireState: () => void
+  /** This peer has left, and may end. */
+  readonly onLeft: () => void
 }
 
 export class Departure {
   readonly #parts: DepartureParts
+  #hasLeft = false
 
   constructor(parts: DepartureParts) {
     this.#parts = parts
   }
 
-  /** Nothing happens where it is no member. @throws ClusterError `refused`, `no_leader` */
+  /** Takes this peer out, and lets it end; one that somebody has removed only ends. @throws ClusterError as {@link remove}: it stays then */
+  async leave(options: { force?: boolean | undefined } & Abortable = {}): Promise<void> {
+    const { self, consensus, onLeft } = this.#parts
+    // Nobody sends a peer the entry that removes it: that it has left it must not have to learn from the others.
+    if (!this.#hasLeft && consensus.status().removedAt === null) await this.remove(self, options)
+    this.#hasLeft = true
+    onLeft()
+  }
+
+  /** Nothing happens where it is no member. @throws ClusterError `refused`, `no_leader`, `not_ready` */
   async remove(peer: PeerId, { force = false, signal }: { force?: boolean | undefined } & Abortable = {}): Promise<void> {
-    const { consensus, pins, pinset } = this.#parts
+    const { consensus, pins, pinset, requireState } = this.#parts
+    requireState()
     if (!consensus.status().members.some(({ id }) => id === peer)) return
     this.#requireVoters(peer)
     if (!force) {

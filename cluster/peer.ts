@@ -38,6 +38,8 @@ export interface PeerParts {
   readonly log: Log
   /** The peer cannot go on: the owner disposes it and ends the process. */
   readonly onFatal: (error: unknown) => void
+  /** The peer has left the cluster: as above, but nothing is wrong. The call that asked for it is still to be answered. */
+  readonly onLeft: () => void
 }
 
 export interface PeerSettings {
@@ -74,7 +76,7 @@ export async function startPeer(
   settings: PeerSettings,
   { signal }: { signal?: AbortSignal | undefined } = {}
 ): Promise<Peer> {
-  const { clock, log, onFatal } = parts
+  const { clock, log, onFatal, onLeft } = parts
   await using opened = new AsyncDisposableStack()
   const self = settings.network.identity.id
   const { bootstrap, invitedBy, peerAddresses } = settings.joining
@@ -199,7 +201,9 @@ export async function startPeer(
     pins,
     pinset,
     isConnected: peer => network.isConnected(peer),
-    statuses: options => statuses.many(options)
+    statuses: options => statuses.many(options),
+    requireState,
+    onLeft
   })
   const peers = new Peers({
     rpc: network,
@@ -242,10 +246,8 @@ export async function startPeer(
     id: async () => peers.own(),
     version: async () => settings.version,
     peers: options => peers.all(options),
-    async removePeer(peer, options) {
-      requireState()
-      await departure.remove(peer, options)
-    },
+    removePeer: (peer, options) => departure.remove(peer, options),
+    leave: options => departure.leave(options),
     pin: (target, options) => pins.pin(target, options),
     unpin: (target, options) => pins.unpin(target, options),
     async allocation(cid, options) {

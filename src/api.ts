@@ -75,6 +75,13 @@ export interface ClusterApi {
   removePeer(peer: PeerId, options?: { force?: boolean | undefined } & Abortable): Promise<void>
 
   /**
+   * Takes the peer that answers out of the cluster, as {@link removePeer} does, and then ends its process. One that was removed before only ends.
+   *
+   * @throws ClusterError as {@link removePeer}; it goes on as a member then
+   */
+  leave(options?: { force?: boolean | undefined } & Abortable): Promise<void>
+
+  /**
    * Asks the cluster to keep `target` pinned; returns once a majority has it in the log and this peer has applied it. Kubo may still be
    * fetching: see {@link follow}. A path is resolved by Kubo once, now. Pinning a pinned CID replaces its options and asks Kubo again.
    *

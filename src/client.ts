@@ -99,6 +99,11 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     await reply.body.dump()
   }
 
+  async leave({ force, signal }: { force?: boolean | undefined } & Abortable = {}): Promise<void> {
+    const reply = await this.#request('/peers/self', { method: 'DELETE', query: queryOf({ force: force ? 'true' : undefined }), signal })
+    await reply.body.dump()
+  }
+
   async pin(target: Cid | IpfsPath, { signal, ...options }: PinOptions & Abortable = {}): Promise<Pin> {
     return this.#document(`/pins${pathOf(target)}`, { method: 'POST', query: writePinOptions(options), signal }, pinFromJson)
   }

@@ -49,7 +49,12 @@ export const rows = {
   cluster: section('cluster', {
     peername: row('peername', text, hostname(), 'Name of this peer, for people.', { shownDefault: 'the name of the host' }),
     secret: row('secret', secret, null, 'The shared key of the cluster: whoever has it can become a member. "flotilla init" makes one.'),
-    leaveOnShutdown: inert('leave_on_shutdown', flag, false, 'Leave the cluster when the peer stops.'),
+    leaveOnShutdown: row(
+      'leave_on_shutdown',
+      flag,
+      false,
+      'Leave the cluster when the peer is told to stop, as "flotilla leave" does; where that is refused it stays a member. For peers that do not come back.'
+    ),
     listenMultiaddress: row(
       'listen_multiaddress',
       peerAddresses,

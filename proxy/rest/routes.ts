@@ -59,6 +59,12 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
   at('/peers', {
     GET: ({ signal }, reply) => sendLines(reply, api.peers({ signal }), peerInfoToJson)
   })
+  at('/peers/self', {
+    DELETE: async ({ query, signal }, reply) => {
+      await api.leave({ force: first(query, 'force') === 'true', signal })
+      sendEmpty(reply)
+    }
+  })
   at('/peers/:peer', {
     DELETE: async ({ params, query, signal }, reply) => {
       await api.removePeer(parsePeerId(params.peer ?? ''), { force: first(query, 'force') === 'true', signal })

@@ -23,7 +23,7 @@ function world({
   const departure = new Departure({
     self: a,
     consensus: {
-      status: () => ({ members: voters.map(id => ({ id, isVoter: true })) }) as never,
+      status: () => ({ removedAt: null, members: voters.map(id => ({ id, isVoter: true })) }) as never,
       removeMember: async id => void done.push(`removed ${id}`)
     },
     pins: { vacate: async (at: Cid, peer) => void done.push(`vacated ${at === cid ? peer : '?'}`) },
@@ -35,7 +35,9 @@ function world({
     isConnected: peer => connected.includes(peer),
     async *statuses() {
       yield status
-    }
+    },
+    requireState: () => {},
+    onLeft: () => done.push('left')
   })
   return { departure, done }
 }
@@ -78,4 +80,14 @@ test('what may have the only copy of a pin takes force, whether it answers or no
 test('the last peer with a vote stays, also by force', async () => {
   const { departure } = world({ voters: [a], connected: [] })
   await assert.rejects(departure.remove(a, { force: true }), refused(/last peer with a vote/))
+})
+
+test('a peer that leaves is removed and then ends; asked again it only ends, and where it is refused it does neither', async () => {
+  const { departure, done } = world({ statuses: { a: 'pinned', b: 'pinned' } })
+  await departure.leave()
+  await departure.leave()
+  assert.deepEqual(done, ['vacated a', 'removed a', 'left', 'left'])
+  const last = world({ voters: [a] })
+  await assert.rejects(last.departure.leave({ force: true }), refused(/last peer with a vote/))
+  assert.deepEqual(last.done, [])
 })

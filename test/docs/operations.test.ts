@@ -51,7 +51,10 @@ async function follow(block: Block, hosts: ReadonlyMap<string, TestHost>, said: 
   const host = hosts.get(block.host)
   assert.ok(host)
   const [, place = 'TERM/INDEX'] = /--accept-data-loss (\d+\/\d+)/.exec(said) ?? []
-  const script = block.script.replace('TERM/INDEX', place).replace('ADDRESS', hosts.get('a')?.address ?? '')
+  const script = block.script
+    .replace('TERM/INDEX', place)
+    .replace('ADDRESS', hosts.get('a')?.address ?? '')
+    .replace('PEER', /^c {2}(\S+)/m.exec(said)?.[1] ?? 'PEER')
   const at = `docs/operations.md, line ${block.line}, on ${block.host}`
   if (block.isDaemon) {
     const [, words = ''] = /^flotilla daemon(.*)$/.exec(script) ?? []

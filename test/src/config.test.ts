@@ -250,12 +250,12 @@ suite('a service.json of ipfs-cluster', () => {
 
   test('what is ignored is named in the order of the file, a section that is not looked into once', () => {
     const { ignored } = load({
-      cluster: { leave_on_shutdown: false, connection_manager: { high_water: 400 }, mdns_interval: '10s' },
+      cluster: { dial_peer_timeout: '3s', connection_manager: { high_water: 400 }, mdns_interval: '10s' },
       consensus: { raft: { commit_retries: 1 }, crdt: { cluster_name: 'a', batching: { max_batch_size: 0 } } },
       datastore: { pebble: { pebble_options: { anything: 1 } } }
     })
     assert.deepEqual(ignored, [
-      'cluster.leave_on_shutdown',
+      'cluster.dial_peer_timeout',
       'cluster.connection_manager',
       'cluster.mdns_interval',
       'consensus.raft.commit_retries',

@@ -90,6 +90,11 @@ export class MemoryCluster implements ClusterApi {
     this.removed.set(peer, force)
   }
 
+  async leave({ force = false, signal }: { force?: boolean | undefined } & Abortable = {}): Promise<void> {
+    this.#enter(signal)
+    this.removed.set(memoryPeers[0], force)
+  }
+
   async pin(target: Cid | IpfsPath, { signal, ...options }: PinOptions & Abortable = {}): Promise<Pin> {
     this.#enter(signal)
     const cid = resolve(target)
