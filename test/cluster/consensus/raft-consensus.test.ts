@@ -66,13 +66,14 @@ test('a peer joins through a follower, gets its vote, and serves reads only once
   await pin(joined, 'through the newcomer')
 })
 
-test('four peers join a cluster of one at the same time', async () => {
+test('nine peers join a cluster of one at the same time', async () => {
   await using peers = await TestPeers.open()
   await peers.start(1, peers.found(1))
   await pin(peers.get(1), 'alone')
-  await Promise.all([2, 3, 4, 5].map(number => peers.start(number, peers.join(1))))
-  await until('five voters', () =>
-    [...peers.peers.values()].every(({ consensus }) => consensus.status().members.filter(({ isVoter }) => isVoter).length === 5)
+  const newcomers = [2, 3, 4, 5, 6, 7, 8, 9, 10]
+  await Promise.all(newcomers.map(number => peers.start(number, peers.join(1))))
+  await until('ten voters', () =>
+    [...peers.peers.values()].every(({ consensus }) => consensus.status().members.filter(({ isVoter }) => isVoter).length === 10)
   )
   // The founder is not needed any more.
   await peers.get(1).kill()
