@@ -1,10 +1,12 @@
 /** What a run of operations makes of the pins it names, each operation seeing what the ones before it did. Nothing is stored yet. */
+import { cidBytes } from '../../src/codec.ts'
 import type { Cid, Pin } from '../../src/types.ts'
 import type { Note, OperationResult, PinOperation } from './operations.ts'
 import { type PinRecord, recordOf, withVersion } from './record.ts'
 
 export interface PinChange {
   readonly cid: Cid
+  readonly cidBytes: Uint8Array
   readonly before: Pin | undefined
   readonly after: Pin | undefined
   /** The bytes of `after`. */
@@ -66,7 +68,8 @@ export class Draft {
     const before = this.#present.get(cid)
     const after = given && { ...given.pin, version: index }
     this.#present.set(cid, after)
-    this.changes.push({ cid, before, after, record: given && withVersion(given.bytes, index), index })
+    const bytes = given?.cid ?? cidBytes(cid)
+    this.changes.push({ cid, cidBytes: bytes, before, after, record: given && withVersion(given.bytes, index), index })
   }
 }
 

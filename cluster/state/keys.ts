@@ -35,9 +35,10 @@ function headOf(prefix: string): Uint8Array {
   return head
 }
 
+/** From the pool, as all keys: they live as long as a batch, and memory of their own is what an import would spend most of its time on. */
 export function key(prefix: string, rest: Uint8Array = new Uint8Array()): Uint8Array {
   const head = headOf(prefix)
-  const bytes = new Uint8Array(head.length + rest.length)
+  const bytes = Buffer.allocUnsafe(head.length + rest.length)
   bytes.set(head)
   bytes.set(rest, head.length)
   return bytes
@@ -46,11 +47,10 @@ export function key(prefix: string, rest: Uint8Array = new Uint8Array()): Uint8A
 /** `number` is a whole number from 0 to 2^53 - 1; `rest` is what comes behind it. */
 export function numberKey(prefix: string, number: number, rest?: Uint8Array): Uint8Array {
   const head = headOf(prefix)
-  const bytes = new Uint8Array(head.length + 8 + (rest?.length ?? 0))
+  const bytes = Buffer.allocUnsafe(head.length + 8 + (rest?.length ?? 0))
   bytes.set(head)
-  const view = new DataView(bytes.buffer)
-  view.setUint32(head.length, Math.floor(number / half))
-  view.setUint32(head.length + 4, number % half)
+  bytes.writeUInt32BE(Math.floor(number / half), head.length)
+  bytes.writeUInt32BE(number % half, head.length + 4)
   if (rest !== undefined) bytes.set(rest, head.length + 8)
   return bytes
 }

@@ -1,4 +1,5 @@
 /** Lists of pins by name and by time: along the secondary keys, so that what is not asked for is not read. */
+import { cidBytes } from '../../src/codec.ts'
 import { ClusterError } from '../../src/errors.ts'
 import type { Cid, Pin, PinFilter } from '../../src/types.ts'
 import { byName, byNamePrefix, byTime, cidOfNameKey, cidOfTimeKey, pinKey } from './pin-rows.ts'
@@ -40,7 +41,7 @@ function pathOf(filter: PinFilter): { readonly range: Range; readonly cidOf: (ro
 }
 
 async function fitting(rows: Rows, cids: readonly Cid[], filter: PinFilter): Promise<Pin[]> {
-  const values = await Promise.all(cids.map(cid => rows.get(pinKey(cid))))
+  const values = await Promise.all(cids.map(cid => rows.get(pinKey(cidBytes(cid)))))
   return values.flatMap((value, position) => {
     const cid = cids[position]
     const pin = value && cid && decodePin(cid, value)

@@ -48,7 +48,7 @@ export function encodeOperation(op: PinOperation): Uint8Array {
     case 'unpin':
       return encode([2, cidBytes(op.cid), op.basedOn])
     case 'merge':
-      return encode([3, op.records.flatMap(({ pin, bytes }) => [cidBytes(pin.cid), bytes]), op.existing === 'keep' ? 1 : 0])
+      return encode([3, op.records.flatMap(({ cid, bytes }) => [cid, bytes]), op.existing === 'keep' ? 1 : 0])
     case 'note':
       return encode([4, op.note.at, op.note.text])
   }
@@ -88,7 +88,7 @@ function decodeRecords(list: unknown): PinRecord[] | undefined {
     if (!(cid instanceof Uint8Array && bytes instanceof Uint8Array)) return undefined
     const pin = decodePin(cidFromBytes(cid), bytes)
     if (pin.version !== 0) return undefined
-    records.push({ pin, bytes })
+    records.push({ pin, cid, bytes })
   }
   return records
 }

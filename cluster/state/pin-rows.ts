@@ -2,7 +2,7 @@
  * The rows of a pin: itself by its CID, and the secondary keys by which lists in another order need no scan. All of them change in the same batch.
  * What they look like is part of the format of the folder (`consensus/storage.ts`): another key is another format.
  */
-import { cidBytes, cidFromBytes } from '../../src/codec.ts'
+import { cidFromBytes } from '../../src/codec.ts'
 import type { Cid, Pin } from '../../src/types.ts'
 import type { PinChange } from './draft.ts'
 import { key, numberKey, prefixRange } from './keys.ts'
@@ -18,29 +18,40 @@ const times = 'd/'
 const names = 'n/'
 /** Longer names are told apart by what stands in the pin. */
 const nameBytesMax = 200
-const nothing = new Uint8Array()
+const nothing = Buffer.alloc(0)
 const zero = new Uint8Array(1)
 const timeBytes = 8
 
-export function pinKey(cid: Cid): Uint8Array {
-  return key(pins, cidBytes(cid))
+export function pinKey(cid: Uint8Array): Uint8Array {
+  return key(pins, cid)
 }
 
-export function writesFor({ cid, before, after, record }: PinChange): WriteOp[] {
+export function writesFor({ cidBytes, before, after, record }: PinChange): WriteOp[] {
   const writes: WriteOp[] = []
   // Deleted first: what stays is written again by the same batch.
-  if (before !== undefined) for (const row of secondaryKeys(before)) writes.push({ type: 'delete', key: row })
-  if (after !== undefined) for (const row of secondaryKeys(after)) writes.push({ type: 'put', key: row, value: nothing })
-  writes.push(record === undefined ? { type: 'delete', key: pinKey(cid) } : { type: 'put', key: pinKey(cid), value: record })
+  if (before !== undefined) for (const row of secondaryKeys(before, cidBytes)) writes.push({ type: 'delete', key: row })
+  if (after !== undefined) for (const row of secondaryKeys(after, cidBytes)) writes.push({ type: 'put', key: row, value: nothing })
+  writes.push(record === undefined ? { type: 'delete', key: pinKey(cidBytes) } : { type: 'put', key: pinKey(cidBytes), value: record })
   return writes
 }
 
-export function secondaryKeys({ cid, name, timestamp, expireAt }: Pin): Uint8Array[] {
-  const bytes = cidBytes(cid)
-  const keys = [timeKey(times, timestamp, bytes)]
-  if (name !== '') keys.push(join(key(names), nameBytes(name), zero, timeKey('', timestamp, bytes)))
-  if (expireAt !== null) keys.push(timeKey(expiries, expireAt, bytes))
+export function secondaryKeys({ name, timestamp, expireAt }: Pin, cid: Uint8Array): Uint8Array[] {
+  const byTime = timeKey(times, timestamp, cid)
+  const keys = [byTime]
+  if (name !== '') keys.push(nameKey(name, byTime))
+  if (expireAt !== null) keys.push(timeKey(expiries, expireAt, cid))
   return keys
+}
+
+/** @param byTime the key of the same pin among those by time: what comes behind the name is what comes there behind the prefix */
+function nameKey(name: string, byTime: Uint8Array): Uint8Array {
+  const text = nameBytes(name)
+  const row = Buffer.allocUnsafe(names.length + text.length + 1 + byTime.length - times.length)
+  row.write(names, 'latin1')
+  row.set(text, names.length)
+  row[names.length + text.length] = 0
+  row.set(byTime.subarray(times.length), names.length + text.length + 1)
+  return row
 }
 
 /** The CID in a key of {@link byTime} or of the expiries. */

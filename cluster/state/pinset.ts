@@ -25,6 +25,8 @@ import { changed, countKey, emptySummary, hashKey, hashText, readSummary, type S
 
 /** Pins that were looked at or changed last, kept in memory: applying a change looks again at what its proposer has just looked at. */
 const recentMax = 2_048
+/** Changes of one step beyond which it is an import: they would drive out the pins of the moment. */
+const bulkMin = 256
 
 export class Pinset implements StateMachine {
   readonly #store: Store
@@ -143,7 +145,7 @@ export class Pinset implements StateMachine {
 
   async apply(operations: readonly Operation[]): Promise<Applied> {
     const decoded = operations.map(({ index, data }) => ({ index, operation: decodeOperation(data) }))
-    const draft = new Draft(await this.#load(decoded.flatMap(({ operation }) => cidsOf(operation))))
+    const draft = new Draft(await this.#load(decoded.flatMap(({ operation }) => namedBy(operation))))
     const results = decoded.map(({ index, operation }) => encodeResult(draft.apply(operation, index)))
     const { changes, notes } = draft
     const writes = [...changes.flatMap(writesFor), ...notes.map(writeNote)]
@@ -153,16 +155,16 @@ export class Pinset implements StateMachine {
     return { writes, results, committed: () => this.#committed(changes, summaries) }
   }
 
-  async #read(cid: Cid): Promise<Pin | undefined> {
-    const value = await this.#store.get(pinKey(cid))
+  async #read(cid: Cid, bytes = cidBytes(cid)): Promise<Pin | undefined> {
+    const value = await this.#store.get(pinKey(bytes))
     return value && decodePin(cid, value)
   }
 
   #committed(changes: readonly PinChange[], summaries: readonly Summary[]): void {
     for (const summary of summaries) this.#marks.add(summary)
     this.#summary = summaries.at(-1) ?? this.#summary
-    // Many at once are an import: they would drive out the pins of the moment. One that is being read must not be remembered as it was.
-    const isBulk = changes.length > recentMax / 2
+    // One that is being read must not be remembered as it was.
+    const isBulk = changes.length > bulkMin
     for (const { cid, after } of changes) if (!isBulk || this.#recent.get(cid) !== undefined) this.#recent.set(cid, after ?? null)
     if (changes.length === 0) return
     this.#pages.follow(changes)
@@ -171,22 +173,33 @@ export class Pinset implements StateMachine {
   }
 
   /** The pins as they are before a run of operations; the run then changes this copy, so that later operations see earlier ones. */
-  async #load(cids: readonly Cid[]): Promise<Map<Cid, Pin | undefined>> {
-    const distinct = [...new Set(cids)]
-    const isBulk = distinct.length > recentMax / 2
-    const pins = await Promise.all(distinct.map(cid => (isBulk && this.#recent.get(cid) === undefined ? this.#read(cid) : this.get(cid))))
-    return new Map(distinct.map((cid, position) => [cid, pins[position]]))
+  async #load(named: readonly Named[]): Promise<Map<Cid, Pin | undefined>> {
+    const isBulk = named.length > bulkMin
+    const present = new Map<Cid, Pin | undefined>()
+    for (const { cid } of named) present.set(cid, undefined)
+    const read = async ({ cid, bytes }: Named): Promise<void> => {
+      const pin = await (isBulk && this.#recent.get(cid) === undefined ? this.#read(cid, bytes) : this.get(cid))
+      if (pin !== undefined) present.set(cid, pin)
+    }
+    await Promise.all(named.map(read))
+    return present
   }
 }
 
-function cidsOf(operation: PinOperation): readonly Cid[] {
+/** A CID with its bytes, where they are at hand. */
+interface Named {
+  readonly cid: Cid
+  readonly bytes?: Uint8Array | undefined
+}
+
+function namedBy(operation: PinOperation): readonly Named[] {
   switch (operation.type) {
     case 'pin':
-      return [operation.pin.cid]
+      return [{ cid: operation.pin.cid }]
     case 'unpin':
-      return [operation.cid]
+      return [{ cid: operation.cid }]
     case 'merge':
-      return operation.records.map(({ pin }) => pin.cid)
+      return operation.records.map(({ pin, cid }) => ({ cid: pin.cid, bytes: cid }))
     case 'note':
       return []
   }

@@ -77,15 +77,16 @@ export function encodePin(pin: Pin): Uint8Array {
   return encode(fields)
 }
 
-/** A pin that is not agreed yet (version 0), with its bytes. */
+/** A pin that is not agreed yet (version 0), with its bytes and those of its CID. */
 export interface PinRecord {
   readonly pin: Pin
+  readonly cid: Uint8Array
   readonly bytes: Uint8Array
 }
 
 export function recordOf(pin: Pin): PinRecord {
   const fresh = { ...pin, version: 0 }
-  return { pin: fresh, bytes: encodePin(fresh) }
+  return { pin: fresh, cid: cidBytes(pin.cid), bytes: encodePin(fresh) }
 }
 
 /**
@@ -96,7 +97,7 @@ export function recordOf(pin: Pin): PinRecord {
 export function withVersion(record: Uint8Array, version: number): Uint8Array {
   const number = encode(version)
   const head = record.length - 1
-  const result = new Uint8Array(head + number.length)
+  const result = Buffer.allocUnsafe(head + number.length)
   result.set(record.subarray(0, head))
   result.set(number, head)
   return result

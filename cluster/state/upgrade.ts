@@ -13,9 +13,10 @@ export async function indexPins(store: Store, applied: number): Promise<void> {
   let summary: Summary = { ...emptySummary, index: applied }
   let writes: WriteOp[] = []
   for await (const [row, value] of store.rows(prefixRange(pins))) {
-    const pin = decodePin(cidFromBytes(row.subarray(pins.length)), value)
-    summary = { ...summary, count: summary.count + 1, hash: BigInt.asUintN(128, summary.hash + hashOf(pin, value)) }
-    for (const key of secondaryKeys(pin)) writes.push({ type: 'put', key, value: new Uint8Array() })
+    const cid = row.subarray(pins.length)
+    const pin = decodePin(cidFromBytes(cid), value)
+    summary = { ...summary, count: summary.count + 1, hash: BigInt.asUintN(128, summary.hash + hashOf(cid, value)) }
+    for (const key of secondaryKeys(pin, cid)) writes.push({ type: 'put', key, value: new Uint8Array() })
     if (writes.length < batchMax) continue
     await store.write(writes, { sync: false })
     writes = []
