@@ -6,9 +6,9 @@ import type { Applied, Operation, StateMachine } from './consensus.ts'
 import { type Outcome, type Sessions, type Stamp, unstamp } from './sessions.ts'
 import type { LogStorage } from './storage.ts'
 
-/** Entries and bytes applied in one batch: bounds memory and the time a batch takes. */
+/** Entries and bytes applied in one batch, one entry at least: bounds memory, and the time in which the peer does nothing else. */
 const entriesMax = 1_000
-const bytesMax = 4 << 20
+const bytesMax = 128 << 10
 
 export interface Step {
   /** The last entry of this step. */
@@ -91,10 +91,11 @@ export class Applier {
   async #entries(from: number, to: number): Promise<readonly Entry[]> {
     const { raft, storage } = this.#parts
     const recent: Entry[] = []
-    for (let index = from; index <= to; index++) {
+    for (let index = from, bytes = 0; index <= to && bytes < bytesMax; index++) {
       const entry = raft.cached(index)
       if (entry === undefined) break
       recent.push(entry)
+      if (entry.type === 'normal') bytes += entry.data.length
     }
     if (recent.length > 0) return recent
     const stored = await storage.read(from, to, bytesMax)

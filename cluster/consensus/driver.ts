@@ -235,11 +235,12 @@ export class Driver implements AsyncDisposable {
    * What is agreed is safe in the logs of a majority: a client is answered once the change can be seen here, and its rows go with the next batch
    * of the log. What a crash loses of them is applied again, for the applied index is in the same batch.
    */
-  async #apply(commit: number, writes: WriteOp[] = []): Promise<void> {
+  async #apply(commit: number, writes: readonly WriteOp[] = []): Promise<void> {
     const step = commit > this.#applied ? await this.#applier.step(this.#applied + 1, commit) : undefined
     if (this.#end) return
-    if (step) writes.push(...step.writes)
-    const written = this.#later.write(writes)
+    const { shown, written } = this.#later.write(step ? writes.concat(step.writes) : writes)
+    if (shown) await shown
+    if (this.#end) return
     if (step) this.#finish(step)
     await written
   }

@@ -2,6 +2,8 @@
 import type { Store, WriteOp } from '../state/store.ts'
 
 const underWayMax = 4
+/** More rows than that, of an import, are written at once: to show them meanwhile would cost as much as to write them, and nobody waits for one of them. */
+const manyMin = 1_000
 
 export class LaterWrites {
   readonly #store: Pick<Store, 'write'>
@@ -14,18 +16,25 @@ export class LaterWrites {
     this.#onFailure = onFailure
   }
 
-  /** Reads see `writes` from now on. Resolves when there may be more; never rejects. */
-  async write(writes: readonly WriteOp[]): Promise<void> {
-    if (writes.length === 0) return
-    this.#underWay++
-    const isFull = this.#underWay >= underWayMax
-    const written = this.#write(writes, isFull)
-    if (isFull) await written
+  /**
+   * Neither promise rejects.
+   * @returns `shown`: when reads see the writes, and nothing where they do at once. `written`: when there may be more
+   */
+  write(writes: readonly WriteOp[]): { readonly shown?: Promise<void>; readonly written: Promise<void> } {
+    if (writes.length === 0) return { written: Promise.resolve() }
+    if (writes.length > manyMin) {
+      const written = this.#write(writes, { canWait: false })
+      return { shown: written, written }
+    }
+    const isFull = this.#underWay + 1 >= underWayMax
+    const written = this.#write(writes, { canWait: true, isFull })
+    return { written: isFull ? written : Promise.resolve() }
   }
 
-  async #write(writes: readonly WriteOp[], isFull: boolean): Promise<void> {
+  async #write(writes: readonly WriteOp[], { canWait, isFull = false }: { canWait: boolean; isFull?: boolean }): Promise<void> {
+    this.#underWay++
     try {
-      const written = this.#store.write(writes, { sync: false, canWait: true })
+      const written = this.#store.write(writes, { sync: false, canWait })
       // Who waits now is who would write the next batch of the log, which this one would wait for: something urgent, then, with nothing in it.
       await (isFull ? Promise.all([written, this.#store.write([], { sync: false })]) : written)
     } catch (error) {

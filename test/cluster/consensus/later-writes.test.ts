@@ -20,10 +20,10 @@ test('nobody waits for a few writes, and everybody once there are many', async (
     }
   }
   const later = new LaterWrites(store, error => assert.fail(String(error)))
-  await later.write([])
-  for (let count = 1; count < 4; count++) await later.write([op])
+  await later.write([]).written
+  for (let count = 1; count < 4; count++) await later.write([op]).written
   let isFree = false
-  const fourth = later.write([op]).then(() => (isFree = true))
+  const fourth = later.write([op]).written.then(() => (isFree = true))
   await new Promise(resolve => setImmediate(resolve))
   assert.deepEqual([writes.length, isFree], [5, false], 'and an empty one that hurries them')
   for (const { resolve } of writes) resolve()
@@ -48,10 +48,10 @@ test('one that is waited for does not wait for the next batch of the log', async
   mock.timers.enable({ apis: ['setTimeout'] })
   after(() => mock.timers.reset())
   await store.write([op], { sync: false })
-  for (let count = 1; count < 4; count++) await later.write([op])
+  for (let count = 1; count < 4; count++) await later.write([op]).written
   await new Promise(resolve => setImmediate(resolve))
   assert.equal(batches, 1, 'three wait')
-  await later.write([op])
+  await later.write([op]).written
   assert.equal(batches, 2)
 })
 
@@ -59,7 +59,29 @@ test('a write that fails is told to the owner, not to whoever asked', async () =
   const failures: unknown[] = []
   const broken = new Error('broken')
   const later = new LaterWrites({ write: () => Promise.reject(broken) }, error => failures.push(error))
-  await later.write([op])
+  await later.write([op]).written
   await new Promise(resolve => setImmediate(resolve))
   assert.deepEqual(failures, [broken])
+})
+
+test('few writes can be seen at once, many of them once they are in the store, which does not let them wait', async () => {
+  const asked: boolean[] = []
+  const write = Promise.withResolvers<void>()
+  const store = {
+    async write(_ops: readonly WriteOp[], { canWait = false }: { canWait?: boolean }) {
+      asked.push(canWait)
+      await write.promise
+    }
+  }
+  const later = new LaterWrites(store, error => assert.fail(String(error)))
+  assert.equal(later.write([op]).shown, undefined)
+  const many = later.write(Array.from({ length: 1_001 }, () => op))
+  assert.deepEqual(asked, [true, false])
+  let isShown = false
+  const shown = many.shown?.then(() => (isShown = true))
+  await new Promise(resolve => setImmediate(resolve))
+  assert.equal(isShown, false)
+  write.resolve()
+  await shown
+  await many.written
 })
