@@ -156,13 +156,13 @@ test('where no daemon listens, the sentence asks for it', async () => {
 test('help names every command and ends well', async () => {
   const { code, out } = await start(['--help'])
   assert.equal(code, 0)
-  for (const command of ['up', 'init', 'daemon', 'id', 'version', 'peers', 'pin', 'status', 'health']) {
+  for (const command of ['up', 'init', 'daemon', 'id', 'version', 'peers', 'leave', 'pin', 'status', 'health']) {
     assert.match(out, new RegExp(`^  flotilla ${command}\\b`, 'm'))
   }
 })
 
 suite('the help of every command says what it is for, and what is its own', () => {
-  const commands = ['up', 'init', 'daemon', 'id', 'version', 'peers ls', 'pin add', 'pin rm', 'pin ls', 'status', 'health']
+  const commands = ['up', 'init', 'daemon', 'id', 'version', 'peers ls', 'leave', 'pin add', 'pin rm', 'pin ls', 'status', 'health']
   // Those work on this machine, not on a peer that answers.
   const local = ['up', 'init', 'daemon']
   for (const command of commands) {

@@ -70,6 +70,18 @@ suite('documents', () => {
     await assert.rejects(client.removePeer(third), error => isFault(error, 'refused'))
   })
 
+  test('the peer that answers leaves, by force where that is said, and the client of the API can say it', async () => {
+    const cluster = new MemoryCluster()
+    await using door = await openTestDoor(cluster)
+    await using client = new FlotillaClient({ address: door.url })
+    await client.leave()
+    assert.deepEqual([...cluster.removed], [[memoryPeers[0], false]])
+    await client.leave({ force: true })
+    assert.deepEqual([...cluster.removed], [[memoryPeers[0], true]])
+    cluster.fault = new ClusterError({ code: 'refused' }, 'this is the last peer with a vote')
+    await assert.rejects(client.leave({ force: true }), error => isFault(error, 'refused'))
+  })
+
   test('a body that nobody asked for is read and forgotten, up to 64 KiB', async () => {
     await using door = await openTestDoor(new MemoryCluster())
     for (const contentType of ['application/json', 'application/x-www-form-urlencoded', 'text/plain']) {
