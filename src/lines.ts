@@ -10,7 +10,7 @@ const chunkBytes = 64 * 1024
 
 /** Lines that are not empty. @throws ClusterError `invalid` for a line without an end */
 export async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string, void, undefined> {
-  for await (const { text } of numberedLinesOf(body)) yield text
+  for await (const { lines } of groupsOf(body)) for (const text of lines) if (text.trim() !== '') yield text
 }
 
 /**
@@ -18,15 +18,17 @@ export async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<
  * @throws ClusterError `invalid` naming the line
  */
 export async function* pinsOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Pin, void, undefined> {
-  for await (const { text, number } of numberedLinesOf(body)) {
-    let pin: Pin
-    try {
-      pin = pinFromJson(JSON.parse(text))
-    } catch (error) {
-      const reason = error instanceof ClusterError ? error.message : 'it is not a JSON document'
-      throw new ClusterError({ code: 'invalid' }, `line ${number}: ${reason}`, { cause: error })
-    }
-    yield pin
+  for await (const { lines, first } of groupsOf(body)) {
+    for (const [position, text] of lines.entries()) if (text.trim() !== '') yield pinOf(text, first + position)
+  }
+}
+
+function pinOf(line: string, number: number): Pin {
+  try {
+    return pinFromJson(JSON.parse(line))
+  } catch (error) {
+    const reason = error instanceof ClusterError ? error.message : 'it is not a JSON document'
+    throw new ClusterError({ code: 'invalid' }, `line ${number}: ${reason}`, { cause: error })
   }
 }
 
@@ -47,18 +49,17 @@ export async function* exportBytes(pins: AsyncIterable<Pin>): AsyncGenerator<Uin
   if (text !== '') yield Buffer.from(text)
 }
 
-async function* numberedLinesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<{ text: string; number: number }, void, undefined> {
+/** Lines as they come, with the number of the first of them, counted from 1: many at once, for every step of a generator costs as much as a line. */
+async function* groupsOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<{ lines: readonly string[]; first: number }, void, undefined> {
   const decoder = new TextDecoder()
   let rest = ''
-  let number = 0
+  let first = 1
   for await (const chunk of body) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
     rest = lines.pop() ?? ''
-    if (rest.length > lineMax) throw new ClusterError({ code: 'invalid' }, `line ${number + lines.length + 1} has no end`)
-    for (const text of lines) {
-      number++
-      if (text.trim() !== '') yield { text, number }
-    }
+    if (rest.length > lineMax) throw new ClusterError({ code: 'invalid' }, `line ${first + lines.length} has no end`)
+    yield { lines, first }
+    first += lines.length
   }
-  if (rest.trim() !== '') yield { text: rest, number: number + 1 }
+  yield { lines: [rest], first }
 }

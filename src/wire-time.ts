@@ -23,9 +23,9 @@ const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)([.,]\d+)?([Zz]|[
 export function parseTime(text: string): number | null | undefined {
   const match = rfc3339.exec(text)
   if (match === null) return undefined
-  const [, year, month, day, hour] = match.map(Number)
-  // Date.parse lets the 30th of February and the hour 24 roll over into the next day.
-  if (hour === 24 || day! > daysIn(year!, month!)) return undefined
+  const [, year, month, day = '', hour] = match
+  // Date.parse lets the 30th of February and the hour 24 roll over into the next day. Most days are in every month, and this is asked for every pin.
+  if (hour === '24' || (day > '28' && Number(day) > daysIn(Number(year), Number(month)))) return undefined
   const ms = Date.parse(text.toUpperCase().replace(',', '.'))
   if (Number.isNaN(ms)) return undefined
   return ms === zeroMs ? null : ms
