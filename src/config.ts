@@ -49,12 +49,7 @@ export const rows = {
   cluster: section('cluster', {
     peername: row('peername', text, hostname(), 'Name of this peer, for people.', { shownDefault: 'the name of the host' }),
     secret: row('secret', secret, null, 'The shared key of the cluster: whoever has it can become a member. "flotilla init" makes one.'),
-    leaveOnShutdown: row(
-      'leave_on_shutdown',
-      flag,
-      false,
-      'Leave the cluster when the peer is told to stop, as "flotilla leave" does; where that is refused it stays a member. For peers that do not come back.'
-    ),
+    leaveOnShutdown: row('leave_on_shutdown', flag, false, 'When told to stop, leave as by "flotilla leave", unless that is refused.'),
     listenMultiaddress: row(
       'listen_multiaddress',
       peerAddresses,
@@ -200,12 +195,7 @@ export const rows = {
       'auto',
       'Engine of a new data folder; auto takes RocksDB where it is installed and loads. A folder keeps the engine it was made with.'
     ),
-    proposeTimeoutMs: row(
-      'propose_timeout',
-      duration({ leastMs: 100 }),
-      10_000,
-      'A change that is not agreed by then ends with an error. "init --profile wan" sets 30s.'
-    ),
+    proposeTimeoutMs: row('propose_timeout', duration({ leastMs: 100 }), 10_000, 'A change that is not agreed by then ends with an error.'),
     pinWait: row(
       'pin_wait',
       choice('committed', 'min', 'all'),

@@ -139,8 +139,7 @@ export class Driver implements AsyncDisposable {
   /** Gives leadership to another voter. @returns whether this peer leads no more, and knows who does */
   handOver(signal: AbortSignal): Promise<boolean> {
     const transfer = (to: NodeId) => this.#command(core => core.transfer(to))
-    const either = AbortSignal.any([signal, this.#stopping.signal])
-    return handOver({ ...this.#parts, core: () => this.#core.status(), transfer }, { signal: either })
+    return handOver({ ...this.#parts, core: () => this.core, transfer }, { signal: AbortSignal.any([signal, this.#stopping.signal]) })
   }
 
   /** As the core sees it. Before `start` there is no cluster to speak of. */

@@ -48,7 +48,7 @@ suite('documents', () => {
     }
   })
 
-  test('a peer is removed, by force where that is said, and the client of the API can say it', async () => {
+  test('a peer is removed, or leaves, by force where that is said, and the client of the API can say it', async () => {
     const cluster = new MemoryCluster()
     await using door = await openTestDoor(cluster)
     const [first, second, third] = memoryPeers
@@ -65,21 +65,13 @@ suite('documents', () => {
         [third, true]
       ]
     )
+    await client.leave()
+    assert.equal(cluster.removed.get(first), false)
+    assert.equal((await remove('self?force=true')).status, 204)
+    assert.equal(cluster.removed.get(first), true)
     assert.equal((await remove('nobody')).status, 400)
     cluster.fault = new ClusterError({ code: 'refused' }, 'it may have the only copy of 1 pin')
     await assert.rejects(client.removePeer(third), error => isFault(error, 'refused'))
-  })
-
-  test('the peer that answers leaves, by force where that is said, and the client of the API can say it', async () => {
-    const cluster = new MemoryCluster()
-    await using door = await openTestDoor(cluster)
-    await using client = new FlotillaClient({ address: door.url })
-    await client.leave()
-    assert.deepEqual([...cluster.removed], [[memoryPeers[0], false]])
-    await client.leave({ force: true })
-    assert.deepEqual([...cluster.removed], [[memoryPeers[0], true]])
-    cluster.fault = new ClusterError({ code: 'refused' }, 'this is the last peer with a vote')
-    await assert.rejects(client.leave({ force: true }), error => isFault(error, 'refused'))
   })
 
   test('a body that nobody asked for is read and forgotten, up to 64 KiB', async () => {
