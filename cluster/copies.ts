@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../src/clock.ts'
 import { messageOf } from '../src/errors.ts'
-import { type Abortable, deadline } from '../src/lifetime.ts'
+import { type Abortable, deadline, Limit } from '../src/lifetime.ts'
 import type { Cid, PeerId, Pin } from '../src/types.ts'
 import type { LocalStatus, Tracker } from './ipfs/tracker-api.ts'
 import {
@@ -59,7 +59,8 @@ export class Copies {
    */
   async of(peer: PeerId, pin: Pick<Pin, 'cid' | 'version'>, options: Abortable & { known?: string; waitMs?: number } = {}): Promise<Copy> {
     const question: StatusQuestion = { cid: pin.cid, version: pin.version, known: options.known ?? '', waitMs: options.waitMs ?? 0 }
-    const signal = deadline(answerMs + question.waitMs, options.signal)
+    using limit = new Limit([options.signal], { ms: answerMs + question.waitMs })
+    const { signal } = limit
     try {
       const { rpc } = this.#parts
       const copy = peer === rpc.self ? await this.#answer(question, signal) : await this.#ask(peer, question, signal)

@@ -2,7 +2,7 @@
 import type { StatusesOptions, WaitLevel } from '../src/api.ts'
 import type { Clock } from '../src/clock.ts'
 import { ClusterError } from '../src/errors.ts'
-import type { Abortable } from '../src/lifetime.ts'
+import { type Abortable, Limit } from '../src/lifetime.ts'
 import type { Cid, PeerId, PeerStatus, Pin, PinProgress, PinStatus, Status } from '../src/types.ts'
 import { type Copies, type Copy, holds } from './copies.ts'
 import type { LocalStatus, Tracker } from './ipfs/tracker-api.ts'
@@ -73,7 +73,8 @@ export class PinStatuses {
   async *follow(cid: Cid, { until = 'min', signal }: { until?: WaitLevel | undefined } & Abortable = {}): AsyncIterable<PinProgress> {
     this.#parts.requireState()
     const stop = new AbortController()
-    const ending = AbortSignal.any(signal ? [signal, stop.signal] : [stop.signal])
+    using limit = new Limit([signal, stop.signal])
+    const ending = limit.signal
     const followed = new Followed()
     using _agreed = this.#parts.pinset.watch(cid, () => followed.wake())
     const watches: Promise<void>[] = []
@@ -93,10 +94,12 @@ export class PinStatuses {
         const progress = judge(pin, members, followed.copies, until)
         yield progress
         if (progress.done) return
+        followed.judged()
         await Promise.race([woken, this.#parts.clock.sleep(followMs, { signal: ending }).catch(() => {})])
       }
     } finally {
       stop.abort(new Error('nobody follows any more'))
+      followed.judged()
       await Promise.all(watches)
     }
   }
@@ -109,7 +112,8 @@ export class PinStatuses {
       try {
         const copy = await this.#parts.copies.of(peer, pin, { known, waitMs: followMs, signal: ending })
         const now = fingerprint(copy as LocalStatus)
-        if (now !== known) followed.set(peer, copy)
+        // The next question only where this was not the last word.
+        if (now !== known) await followed.set(peer, copy)
         known = now
         // A peer that does not answer fails at once: ask again at the pace of the follower.
         if (copy.status === 'cluster_error') await this.#parts.clock.sleep(followMs, { signal: ending })
@@ -198,10 +202,18 @@ function unpinned(timestamp: number): LocalStatus {
 class Followed {
   readonly copies = new Map<PeerId, Copy>()
   #woken = Promise.withResolvers<void>()
+  #judged = Promise.withResolvers<void>()
 
-  set(peer: PeerId, copy: Copy): void {
+  /** Resolves when the follower has looked at it. */
+  set(peer: PeerId, copy: Copy): Promise<void> {
     this.copies.set(peer, copy)
     this.wake()
+    return this.#judged.promise
+  }
+
+  judged(): void {
+    this.#judged.resolve()
+    this.#judged = Promise.withResolvers()
   }
 
   wake(): void {

@@ -95,10 +95,13 @@ export class Frames {
     this.#queuedBytes += size
     if (!this.#isScheduled) {
       this.#isScheduled = true
-      queueMicrotask(() => {
-        this.#isScheduled = false
-        this.#flush()
-      })
+      // Behind all that the promises of this turn still do: a tick asked for by a microtask comes when there are no more of those.
+      queueMicrotask(() =>
+        process.nextTick(() => {
+          this.#isScheduled = false
+          this.#flush()
+        })
+      )
     }
     this.#pauseOrResume()
     return true

@@ -7,7 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { ClusterApi } from '../../src/api.ts'
 import { systemClock } from '../../src/clock.ts'
 import { messageOf } from '../../src/errors.ts'
-import { logFailures, Tasks, unlessAborted } from '../../src/lifetime.ts'
+import { Limit, logFailures, Tasks, unlessAborted } from '../../src/lifetime.ts'
 import type { Log } from '../../src/log.ts'
 import { authorizationOf } from '../../src/secret.ts'
 import type { PeerId } from '../../src/types.ts'
@@ -211,7 +211,9 @@ class KuboDoor implements Door {
 
   async #serve(exchange: Exchange, call: Call, ports: Ports): Promise<void> {
     const { head, reply } = exchange
-    using limit = new Limit([exchange.signal, this.#closing.signal], call.timeoutMs)
+    // A call ends with its client, with the door, and with its own `timeout`, in Kubo's words.
+    const limits = { ms: call.timeoutMs, reason: () => new Error('context deadline exceeded') }
+    using limit = new Limit([exchange.signal, this.#closing.signal], limits)
     // A Kubo that says nothing takes longer than some clients have.
     const admission = await unlessAborted(this.#gate.judge(call.command, head.headers, ports), limit.signal).catch(error => {
       new CommandAnswer(reply, { format: call.format, isStream: isStream(call), headers: [] }).fail(error)
@@ -361,23 +363,4 @@ function isSum({ command }: Call): boolean {
 function isStream({ command, flag }: Call): boolean {
   if (command === 'repo/gc') return true
   return (command === 'pin/add' && flag('progress', false)) || (command === 'pin/ls' && flag('stream', false))
-}
-
-/** Ends a call with its client, with the door, and with the call's own `timeout`, in Kubo's words. */
-class Limit implements Disposable {
-  readonly signal: AbortSignal
-  readonly #timer: NodeJS.Timeout | undefined
-
-  constructor(signals: readonly AbortSignal[], timeoutMs: number | null) {
-    const over = new AbortController()
-    this.signal = AbortSignal.any([...signals, over.signal])
-    // Node's timers count in 32 bits.
-    if (timeoutMs !== null && timeoutMs < 2 ** 31) {
-      this.#timer = setTimeout(() => over.abort(new Error('context deadline exceeded')), timeoutMs)
-    }
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer)
-  }
 }

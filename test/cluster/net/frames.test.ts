@@ -267,6 +267,7 @@ test('a link is given up after five beats of silence and not before, and any sig
   for (const stream of [far, farMessages]) stream.send(framed(helloFrame(hello)))
   const link = await opening
   const { seen } = reading(farMessages)
+  await until('the greeting', () => seen.some(frame => frame[0] === kinds.hello))
   for (let beat = 1; beat <= 4; beat++) {
     assert.ok(link.beat(5))
     await until('a question', () => seen.filter(frame => frame[0] === kinds.ping).length === beat)
