@@ -1,8 +1,8 @@
 /**
- * Pins whose content Kubo has already are asked for several to a call: a call costs Kubo and us as much as the pin itself. Only while single pins have
- * been quick lately, as Kubo takes the pins of a call one after the other, and one that must be fetched would hold up the rest.
+ * Pins that nobody waits for, and whose content Kubo has already, are asked for several to a call: a call costs Kubo and us as much as the pin itself.
+ * Only while single pins have been quick lately, as Kubo takes the pins of a call one after the other, and one that must be fetched would hold up the rest.
  *
- * A pin that nobody waits for is kept for a moment, for company; one that somebody waits for leaves with whatever is there.
+ * They are kept for a moment, for company. A pin that somebody waits for has a call of its own, at once, and one that shows its progress.
  */
 import type { Clock } from '../../src/clock.ts'
 import type { Cid, FetchProgress } from '../../src/types.ts'
@@ -11,6 +11,11 @@ import type { Kubo, KuboPin } from './kubo.ts'
 export interface PinBatchesParts {
   readonly kubo: Pick<Kubo, 'pin' | 'pinTogether'>
   readonly clock: Clock
+}
+
+export interface PinBatchesSettings {
+  /** Pins that are under way at a time, whoever waits for them: with all of them here there is no more company to come. */
+  readonly concurrentPins: number
 }
 
 export interface NamedPin extends KuboPin {
@@ -26,8 +31,6 @@ export interface PinningOptions {
 /** Together for about as long as it takes Kubo to pin a few. */
 const companyMs = 20
 const countMax = 16
-/** One is gathered for while the other runs; more would only wait for each other, since Kubo pins one at a time. */
-const callsMax = 2
 /** A pin that took no longer had nothing to fetch. */
 const quickMs = 250
 /** So many quick ones in a row. */
@@ -43,28 +46,36 @@ interface Member {
 
 export class PinBatches {
   readonly #parts: PinBatchesParts
-  readonly #gathered = new Map<Cid, Member>()
+  readonly #concurrentPins: number
+  #gathered = new Map<Cid, Member>()
+  /** Quick ones in a row. */
   #quick = 0
-  #calls = 0
-  #isDue = false
+  #running = 0
   #isTimed = false
 
-  constructor(parts: PinBatchesParts) {
+  constructor(parts: PinBatchesParts, { concurrentPins }: PinBatchesSettings) {
     this.#parts = parts
+    this.#concurrentPins = concurrentPins
   }
 
   /** Pins `pin` in Kubo. One CID at a time. @throws what `Kubo.pin` throws, or the signal's reason */
   async pin(pin: NamedPin, { signal, onProgress, isAwaited }: PinningOptions): Promise<void> {
-    // A call has one name and one mode for all its pins.
-    const canShare = this.#quick >= quickMin && pin.mode === 'recursive' && pin.name === ''
-    if (canShare && (await this.#withOthers(pin.cid, signal, isAwaited))) return
-    signal.throwIfAborted()
-    await this.#alone(pin, { signal, onProgress })
+    this.#running++
+    try {
+      // A call has one name and one mode for all its pins.
+      const canShare = this.#quick >= quickMin && !isAwaited && pin.mode === 'recursive' && pin.name === ''
+      if (canShare && (await this.#withOthers(pin.cid, signal))) return
+      signal.throwIfAborted()
+      await this.#alone(pin, { signal, onProgress })
+    } finally {
+      this.#running--
+    }
   }
 
   /** Somebody has begun to wait for `cid`. */
   hurry(cid: Cid): void {
-    if (this.#gathered.has(cid)) this.#leave()
+    const member = this.#gathered.get(cid)
+    if (this.#gathered.delete(cid)) member?.settle(false)
   }
 
   async #alone(pin: NamedPin, options: { signal: AbortSignal; onProgress: (progress: FetchProgress) => void }): Promise<void> {
@@ -80,10 +91,10 @@ export class PinBatches {
   }
 
   /** @returns whether it is pinned; if not, it may be for the sake of another one */
-  #withOthers(cid: Cid, signal: AbortSignal, isAwaited: boolean): Promise<boolean> {
+  #withOthers(cid: Cid, signal: AbortSignal): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     this.#gathered.set(cid, { cid, signal, settle: resolve })
-    if (isAwaited || this.#gathered.size >= countMax) this.#leave()
+    if (this.#gathered.size >= countMax || this.#running >= this.#concurrentPins) this.#leave()
     else this.#keepForCompany()
     return promise
   }
@@ -98,18 +109,13 @@ export class PinBatches {
   }
 
   #leave(): void {
-    this.#isDue = true
-    while (this.#isDue && this.#calls < callsMax) {
-      const members = [...this.#gathered.values()].slice(0, countMax)
-      for (const { cid } of members) this.#gathered.delete(cid)
-      this.#isDue = this.#gathered.size > 0
-      if (members.length > 0) void this.#call(members)
-    }
+    const members = [...this.#gathered.values()]
+    this.#gathered = new Map()
+    if (members.length > 0) void this.#call(members)
   }
 
   /** Who is told to stop waits for the end of the call all the same, unless all are: Kubo may have pinned it by then, and what follows must come later. */
   async #call(members: readonly Member[]): Promise<void> {
-    this.#calls++
     const end = new AbortController()
     const endIfNobodyIsLeft = () => {
       if (members.every(({ signal }) => signal.aborted)) end.abort(members[0]?.signal.reason)
@@ -131,9 +137,7 @@ export class PinBatches {
     } finally {
       over.abort()
       for (const { signal } of members) signal.removeEventListener('abort', endIfNobodyIsLeft)
-      this.#calls--
       for (const { settle } of members) settle(isPinned)
-      if (this.#isDue) this.#leave()
     }
   }
 }

@@ -64,7 +64,7 @@ export class KuboTracker implements Tracker {
     this.#windowMax = settings.windowMax ?? windowMax
     this.#holdings = new Holdings(parts.store)
     this.#queue = new Queue({ pins: settings.concurrentPins, unpins: unpinsMax })
-    this.#batches = new PinBatches(parts)
+    this.#batches = new PinBatches(parts, settings)
     this.#tasks = new Tasks(logFailures(parts.log))
     this.#comparison = new Comparison(
       {

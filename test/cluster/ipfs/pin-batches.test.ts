@@ -18,7 +18,6 @@ class World {
   /** Time that a pin takes. */
   pinMs = 1
   running = 0
-  runningMost = 0
   #sleepers = new Set<{ readonly atMs: number; readonly wake: () => void }>()
   readonly batches: PinBatches
 
@@ -39,7 +38,7 @@ class World {
       },
       pinTogether: async (cids: readonly Cid[], { signal }: Abortable = {}) => {
         this.together.push(cids)
-        this.runningMost = Math.max(this.runningMost, ++this.running)
+        this.running++
         try {
           if (signal?.aborted) throw signal.reason
           const gate = Promise.withResolvers<void>()
@@ -52,7 +51,7 @@ class World {
         }
       }
     }
-    this.batches = new PinBatches({ kubo, clock: clock as Clock })
+    this.batches = new PinBatches({ kubo, clock: clock as Clock }, { concurrentPins: 20 })
   }
 
   pin(
@@ -106,36 +105,31 @@ test('before that, and with a name or another mode, each has a call of its own',
   assert.deepEqual([world.alone.length, world.together.length], [22, 0])
 })
 
-test('a pin that somebody waits for leaves at once, with the company that is there', async () => {
+test('a pin that somebody waits for has a call of its own, also where the wait begins while it is kept', async () => {
   const world = new World()
   await world.warm()
   const [one, other, late] = many(3, 'awaited') as [Cid, Cid, Cid]
-  await Promise.all([world.pin(one), world.pin(other, { isAwaited: true })])
-  assert.deepEqual(world.together, [[one, other]])
-  const pin = world.pin(late)
+  const kept = [world.pin(one), world.pin(late)]
+  await world.pin(other, { isAwaited: true })
+  assert.deepEqual([world.alone, world.together], [[other], []])
   world.batches.hurry(inline('somebody else'))
-  assert.equal(world.together.length, 1)
   world.batches.hurry(late)
-  await pin
-  assert.deepEqual(world.together[1], [late])
+  await kept[1]
+  assert.deepEqual([world.alone, world.together], [[other, late], []])
+  world.pass(20)
+  await kept[0]
+  assert.deepEqual(world.together, [[one]])
 })
 
-test('two calls at most, of sixteen pins at most; the rest leaves when one ends', async () => {
+test('where no more company can come a batch leaves at once: sixteen, or as many as may be under way', async () => {
   const world = new World()
   await world.warm()
   world.gates = []
-  const cids = many(50, 'crowd')
-  const pins = Promise.all(cids.map(cid => world.pin(cid, { isAwaited: true })))
-  for (let ended = 0; world.together.flat().length < 50; ended++) {
-    await until('a call', () => world.gates![ended])
-    world.gates[ended]?.resolve()
-    await new Promise(resolve => setImmediate(resolve))
-  }
+  const cids = many(20, 'crowd')
+  const pins = Promise.all(cids.map(cid => world.pin(cid)))
+  assert.deepEqual(world.together, [cids.slice(0, 16), cids.slice(16)])
   for (const gate of world.gates) gate.resolve()
   await pins
-  assert.equal(world.runningMost, 2)
-  assert.deepEqual(world.together.flat(), cids)
-  assert.ok(world.together.every(({ length }) => length <= 16))
 })
 
 test('where one of a batch fails, each is asked for alone: it says why, the others are pinned', async () => {
@@ -159,7 +153,9 @@ test('a batch that stands still is given up after two seconds, for single calls 
   await world.warm()
   world.gates = []
   const cids = many(2, 'fetched')
-  const pins = Promise.all(cids.map(cid => world.pin(cid, { isAwaited: true })))
+  const pins = Promise.all(cids.map(cid => world.pin(cid)))
+  world.pass(20)
+  await until('the call', () => world.running === 1)
   world.pass(1_999)
   assert.deepEqual(world.alone, [])
   world.pass(1)
@@ -171,25 +167,17 @@ test('who is told to stop waits for the end of the call, for Kubo may have pinne
   const world = new World()
   await world.warm()
   world.gates = []
-  const [stop, others] = [new AbortController(), new AbortController()]
-  let isOver = false
-  const pin = world.pin(inline('stopped'), { signal: stop.signal, isAwaited: true }).finally(() => {
-    isOver = true
-  })
-  const mate = inline('mate')
-  // The first call has left; these two share the second.
+  const [stop, other] = [new AbortController(), new AbortController()]
   const shared = Promise.allSettled([
-    world.pin(inline('shared'), { signal: others.signal }),
-    world.pin(mate, { signal: stop.signal, isAwaited: true })
+    world.pin(inline('shared'), { signal: other.signal }),
+    world.pin(inline('mate'), { signal: stop.signal })
   ])
-  await until('both calls', () => world.gates?.length === 2)
-  world.gates[0]?.resolve()
-  await pin
-  assert.ok(isOver)
+  world.pass(20)
+  await until('the call', () => world.running === 1)
   stop.abort(new Error('enough'))
   await new Promise(resolve => setImmediate(resolve))
   assert.equal(world.running, 1, 'one of the two still wants it')
-  others.abort(new Error('enough'))
+  other.abort(new Error('enough'))
   assert.deepEqual(
     (await shared).map(({ status }) => status),
     ['rejected', 'rejected']

@@ -113,8 +113,9 @@ test('while Kubo is gone pins wait without an attempt counted, and go on when it
   const cids = many(20)
   for (const one of cids) world.want(one)
   await until('the loss to be noticed', () => /does not answer/.test(world.tracker.kuboError))
+  // Those that were under way take a moment longer to fail.
+  await until('all to wait', () => world.tracker.counts().queued === 20)
   for (const one of cids) assert.equal((await world.status(one)).status, 'pin_queued')
-  assert.equal(world.tracker.counts().queued, 20)
   await world.fake.start()
   for (const one of cids) assert.equal((await world.untilStatus(one, 'pinned')).attemptCount, 0)
   assert.equal(world.tracker.kuboError, '')
