@@ -26,6 +26,8 @@ export interface RepositoriesParts {
 
 /** Counting the objects of a large repository takes long. */
 const sizeMs = 60_000
+/** As far as a timer can count. */
+const sizeMsMax = 2 ** 31 - 1
 /** One question about a collection waits so long for something to tell. */
 const waitMs = 2_000
 const answerMs = 10_000
@@ -47,11 +49,11 @@ export class Repositories {
   }
 
   /** One item a peer, as they answer. */
-  sizes({ which, sizeOnly = false, signal }: RepositoriesOptions = {}): AsyncIterable<RepositorySize> {
+  sizes({ which, sizeOnly = false, limitMs = sizeMs, signal }: RepositoriesOptions = {}): AsyncIterable<RepositorySize> {
     const { rpc, kubo } = this.#parts
     const nothing = { repoBytes: 0n, maxBytes: 0n, objects: 0n }
     return merged(this.#peers(which), async function* (peer): AsyncGenerator<RepositorySize, void, undefined> {
-      const limit = deadline(sizeMs, signal)
+      const limit = deadline(Math.min(limitMs, sizeMsMax), signal)
       try {
         const size =
           peer === rpc.self

@@ -52,9 +52,11 @@ export interface RepositoriesOptions extends Abortable {
   readonly which?: Which | undefined
   /** Objects are not counted, which takes long. */
   readonly sizeOnly?: boolean | undefined
+  /** What a peer may take at most, in milliseconds; later it is an item with an error. Default: a minute. */
+  readonly limitMs?: number | undefined
 }
 
-export type CollectOptions = Omit<RepositoriesOptions, 'sizeOnly'>
+export type CollectOptions = Pick<RepositoriesOptions, 'which' | 'signal'>
 
 export interface ClusterApi {
   /** The peer that answers. Works at any time, also without a quorum or Kubo. */

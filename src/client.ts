@@ -148,8 +148,8 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     return this.#lines(`/pins/${cid}/progress`, { query: queryOf({ until }), signal, cid }, progressFromJson)
   }
 
-  repositories({ which, sizeOnly, signal }: RepositoriesOptions = {}): ReturnType<ClusterApi['repositories']> {
-    const query = queryOf({ which, 'size-only': sizeOnly ? 'true' : undefined })
+  repositories({ which, sizeOnly, limitMs, signal }: RepositoriesOptions = {}): ReturnType<ClusterApi['repositories']> {
+    const query = queryOf({ which, 'size-only': sizeOnly ? 'true' : undefined, 'limit-ms': limitMs?.toString() })
     return this.#lines('/ipfs/repositories', { query, signal }, repositorySizeFromJson)
   }
 

@@ -21,6 +21,7 @@ const batchMax = 16 << 10
 export class CommandAnswer {
   readonly #reply: Reply
   readonly #parts: AnswerParts
+  readonly #added: Header[] = []
   #pending = ''
   #isScheduled = false
 
@@ -66,6 +67,11 @@ export class CommandAnswer {
     if (!this.#reply.writeBytes(bytes)) await this.#reply.drained()
   }
 
+  /** To be said before the head leaves. */
+  addHeader(header: Header): void {
+    this.#added.push(header)
+  }
+
   /** The head leaves at once. */
   begin(): void {
     this.#begin(200)
@@ -102,7 +108,7 @@ export class CommandAnswer {
     if (this.#reply.hasBegun) return
     const { headers, isStream, format } = this.#parts
     const marks: Header[] = isStream && !isFailure ? [['X-Chunked-Output', '1']] : []
-    this.#reply.begin(status, [...headers, ['Content-Type', contentTypes[format]], ['Trailer', 'X-Stream-Error'], ...marks])
+    this.#reply.begin(status, [...headers, ...this.#added, ['Content-Type', contentTypes[format]], ['Trailer', 'X-Stream-Error'], ...marks])
   }
 }
 

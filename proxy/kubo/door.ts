@@ -292,7 +292,7 @@ class KuboDoor implements Door {
         return pinUpdate(asked)
       case 'repo/stat':
       case 'stats/repo':
-        return repositorySize(asked)
+        return repositorySize({ ...asked, log: this.#log })
       case 'repo/gc':
         return collectGarbage({ ...asked, self: await this.#whoami() })
       default:

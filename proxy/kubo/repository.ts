@@ -1,8 +1,12 @@
 /** `repo/stat` and `repo/gc` over the Kubos of all peers: sums, and one stream of what each of them removes. */
+import type { Log } from '../../src/log.ts'
 import type { Collected, PeerId } from '../../src/types.ts'
 import { goJson, xmlText } from './answer.ts'
 import { type Asked, failure } from './asked.ts'
 
+/** What the other peers may take at least, and in relation to the Kubo behind this door: a hanging Kubo must not hold the sum. */
+const patienceMs = 5_000
+const patienceFactor = 3
 /** Kubo's "no limit"; a sum of them is no more. */
 const most = 2n ** 64n - 1n
 /** Failures of a collection are told as one, up to here. */
@@ -14,20 +18,31 @@ interface Sums {
   readonly NumObjects: bigint
 }
 
-/** Sizes and objects are sums over the peers that answer; path and version are those of the Kubo behind this door. */
-export async function repositorySize(asked: Asked): Promise<void> {
-  const { api, call, kubo, answer, signal } = asked
+/**
+ * Sizes and objects are sums over the peers that answer in time, and a header names the others; path and version are those of the Kubo behind this
+ * door.
+ */
+export async function repositorySize(asked: Asked & { readonly log: Log }): Promise<void> {
+  const { api, call, kubo, answer, signal, log } = asked
   const sizeOnly = call.flag('size-only', false)
+  const startMs = performance.now()
   const own = await kubo.text('repo/stat', { 'size-only': String(sizeOnly) }, signal)
   // As text: a number of JavaScript's cannot hold 2^64 - 1.
   const figure = (name: keyof Sums) => BigInt(new RegExp(`"${name}":(\\d{1,20})[,}]`).exec(own)?.[1] ?? 0)
   const sums = { RepoSize: figure('RepoSize'), StorageMax: figure('StorageMax'), NumObjects: figure('NumObjects') }
-  for await (const { repoBytes, maxBytes, objects } of api.repositories({ which: 'others', sizeOnly, signal })) {
+  const limitMs = Math.max(patienceMs, Math.ceil(patienceFactor * (performance.now() - startMs)))
+  const missing: PeerId[] = []
+  for await (const { peer, repoBytes, maxBytes, objects, error } of api.repositories({ which: 'others', sizeOnly, limitMs, signal })) {
+    if (error !== '') {
+      log.warn({ peer, reason: error }, 'the repository of a peer is missing in a sum')
+      missing.push(peer)
+    }
     sums.RepoSize = sum(sums.RepoSize, repoBytes)
     sums.StorageMax = sum(sums.StorageMax, maxBytes)
     sums.NumObjects = sum(sums.NumObjects, objects)
   }
   const { RepoPath = '', Version = '' } = JSON.parse(own) as { RepoPath?: string; Version?: string }
+  if (missing.length > 0) answer.addHeader(['X-Flotilla-Missing', missing.join(', ')])
   await answer.write(sizeText(asked, sums, { RepoPath, Version }, sizeOnly))
   answer.end()
 }

@@ -79,7 +79,7 @@ export const intercepted = {
     ...files
   },
   'repo/stat': {
-    does: 'Sizes and objects are sums over the Kubos of all peers that answer, path and version are those of the Kubo behind this door.',
+    does: 'Sizes and objects are sums over the Kubos of all peers that answer within five seconds, or three times what the Kubo behind this door took; the header `X-Flotilla-Missing` names the others. Path and version are those of the Kubo behind this door.',
     ...repositorySize
   },
   'stats/repo': { does: 'The same as `repo/stat`.', ...repositorySize },

@@ -88,8 +88,8 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
 
   at('/ipfs/repositories', {
     GET: ({ query, signal }, reply) => {
-      const sizeOnly = first(query, 'size-only') === 'true'
-      return sendLines(reply, api.repositories({ which: which(query), sizeOnly, signal }), repositorySizeToJson)
+      const options = { which: which(query), sizeOnly: first(query, 'size-only') === 'true', limitMs: number(query, 'limit-ms') }
+      return sendLines(reply, api.repositories({ ...options, signal }), repositorySizeToJson)
     }
   })
   at('/ipfs/garbage', {
@@ -125,7 +125,7 @@ export function addRoutes(app: FastifyInstance, { api, nowMs }: { api: ClusterAp
     sendJson(reply, 200, pinToJson(await api.pin(parseTarget(target), { ...options, signal })))
   }
   const unpin = async (target: string, { query, signal }: Call, reply: FastifyReply) => {
-    sendJson(reply, 200, pinToJson(await api.unpin(parseTarget(target), { version: version(query), signal })))
+    sendJson(reply, 200, pinToJson(await api.unpin(parseTarget(target), { version: number(query, 'version'), signal })))
   }
   at('/pins/:cid', {
     GET: async ({ params, query, consistency, signal }, reply) => {
@@ -187,10 +187,10 @@ function which(query: Query): Which {
   return words
 }
 
-function version(query: Query): number | undefined {
-  const text = first(query, 'version')
+function number(query: Query, name: string): number | undefined {
+  const text = first(query, name)
   if (text === '') return undefined
-  if (!/^\d{1,15}$/.test(text)) throw new ClusterError({ code: 'invalid' }, 'parameter version invalid: expected a number')
+  if (!/^\d{1,15}$/.test(text)) throw new ClusterError({ code: 'invalid' }, `parameter ${name} invalid: expected a number`)
   return Number(text)
 }
 

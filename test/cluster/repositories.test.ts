@@ -30,10 +30,16 @@ function collector(count: number, end: (signal: AbortSignal | undefined) => Prom
 }
 
 const forever = (signal: AbortSignal | undefined) =>
-  new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+  new Promise<never>((_, reject) => {
+    if (signal?.aborted) reject(signal.reason)
+    signal?.addEventListener('abort', () => reject(signal.reason))
+  })
 
 function cluster(
-  kubos: readonly { collect: (options?: { signal?: AbortSignal | undefined }) => AsyncIterable<Item>; size?: () => never }[]
+  kubos: readonly {
+    collect: (options?: { signal?: AbortSignal | undefined }) => AsyncIterable<Item>
+    size?: (options?: { signal?: AbortSignal | undefined }) => Promise<never>
+  }[]
 ) {
   const network = new MemoryNetwork()
   const tasks = new Tasks((_name, error) => {
@@ -69,6 +75,14 @@ test('sizes come from every peer, and a peer that does not answer says why', asy
     (await collect(world.first.sizes({ which: 'local' }))).map(({ peer }) => peer),
     ['peer-1']
   )
+})
+
+test('a peer whose Kubo hangs is an item of its own when its time is over', async () => {
+  const hang = ({ signal }: { signal?: AbortSignal | undefined } = {}) => forever(signal)
+  await using world = cluster([collector(0), collector(0), { ...collector(0), size: hang }])
+  const sizes = await collect(world.first.sizes({ limitMs: 1 }))
+  assert.deepEqual(sizes.map(({ peer }) => peer).toSorted(), ['peer-1', 'peer-2', 'peer-3'])
+  assert.match(sizes.find(({ peer }) => peer === 'peer-3')?.error ?? '', /timeout/)
 })
 
 test('everything that any peer removes is told once, of however much', async () => {

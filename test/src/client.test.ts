@@ -52,6 +52,20 @@ const faults: readonly Fault[] = [
   { code: 'storage_failed' }
 ]
 
+test('how long repositories are waited for travels with the question', async () => {
+  await using subject = await open()
+  let limitMs: number | undefined
+  const sizes = subject.cluster.repositories.bind(subject.cluster)
+  subject.cluster.repositories = options => {
+    limitMs = options?.limitMs
+    return sizes(options)
+  }
+  await collect(subject.client.repositories({ limitMs: 7_000 }))
+  assert.equal(limitMs, 7_000)
+  await collect(subject.client.repositories())
+  assert.equal(limitMs, undefined)
+})
+
 test('every fault of a peer is thrown by the client as it was', async () => {
   await using subject = await open()
   for (const fault of faults) {

@@ -19,6 +19,28 @@ test('sizes are sums over the peers that answer, and never more than no limit', 
   assert.match((await call(door, 'repo/stat?encoding=xml')).text, /^<Stat><RepoSize>1500<.*<Version>fs-repo@18<\/Version><\/Stat>$/)
 })
 
+test('a peer that is not in a sum is named, and the sum does not wait for it for long', async () => {
+  const cluster = new MemoryCluster()
+  const sizes = cluster.repositories.bind(cluster)
+  const limits: (number | undefined)[] = []
+  cluster.repositories = options => {
+    limits.push(options?.limitMs)
+    return sizes(options)
+  }
+  await using kubo = await ScriptedKubo.start({ 'repo/stat': says(own) })
+  await using door = await openTestKuboDoor(cluster, kubo)
+  const { headers } = await call(door, 'repo/stat')
+  assert.equal(headers.get('x-flotilla-missing'), memoryPeers[2])
+  assert.ok(
+    limits.every(limitMs => limitMs !== undefined && limitMs >= 5_000 && limitMs < 60_000),
+    `${limits}`
+  )
+  cluster.repositories = async function* (options) {
+    for await (const size of sizes(options)) if (size.error === '') yield size
+  }
+  assert.equal((await call(door, 'repo/stat')).headers.get('x-flotilla-missing'), null)
+})
+
 test('sums of one peer are for a setting to ask for', async () => {
   await using kubo = await ScriptedKubo.start({ 'repo/stat': says(own), 'repo/gc': says({ Key: { '/': 'own' } }) })
   await using door = await openTestKuboDoor(new MemoryCluster(), kubo, { sums: 'local' })
