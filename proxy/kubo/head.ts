@@ -198,9 +198,11 @@ function isReadableTarget(target: string, method: string): boolean {
   return !/%(?![0-9a-f]{2})/i.test(path)
 }
 
+/** Of HTTP/1.0 Go asks for one word only, whatever else is said; where it closes all the same, for want of a length, it is seen to close. */
 function isClosing(connection: readonly string[], { isOld }: { isOld: boolean }): boolean {
-  if (hasToken(connection, 'close') || hasWord(connection[0] ?? '', 'close')) return true
-  return isOld && !hasToken(connection, 'keep-alive')
+  const [first = ''] = connection
+  if (isOld) return !hasWord(first, 'keep-alive')
+  return hasToken(connection, 'close') || hasWord(first, 'close')
 }
 
 /** Go's own, more careless way to look into a value: a space ends a word as a comma does. */

@@ -77,6 +77,14 @@ describe('framing', () => {
     const chunked = accepted(`${old}Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n`)
     assert.deepEqual(chunked.framing, { kind: 'length', bytes: 0 })
     assert.ok(!chunked.isLast)
+    for (const [words, isLast] of [
+      ['keep-alive Transfer-Encoding:', false],
+      ['close, keep-alive', false],
+      ['xkeep-alive', true],
+      ['x\r\nConnection: keep-alive', true]
+    ] as const) {
+      assert.equal(accepted(`${old}Connection: ${words}\r\n\r\n`).isLast, isLast, words)
+    }
   })
 
   test('the connection ends where the client says so, among other things', () => {

@@ -19,6 +19,23 @@ export function wireCases({ small, blocks, large }: Content): readonly Case[] {
       covers: ['HTTP/1.0'],
       steps: [request(version, { version: '1.0', headers: ['Connection: keep-alive'] })]
     },
+    ...(
+      [
+        ['close, keep-alive', 2],
+        ['keep-alive x', 2],
+        ['x\r\nConnection: keep-alive', 1]
+      ] as const
+    ).map(
+      ([words, answers]): Case => ({
+        title: `HTTP/1.0 with ${JSON.stringify(words)}, and a request behind it`,
+        covers: ['HTTP/1.0'],
+        answers,
+        steps: [
+          request('GET /api/v0/nope', { version: '1.0', headers: [`Connection: ${words}`] }),
+          request(version, { headers: ['Connection: close'] })
+        ]
+      })
+    ),
     {
       title: 'HTTP/1.0 of bytes',
       covers: ['HTTP/1.0'],
