@@ -4,6 +4,19 @@ import type { Framing } from './head.ts'
 /** Longest size line and longest trailer, as Go. */
 const lineBytesMax = 4_096
 
+/** Beyond this a size is read with more care. */
+const shortDigitsMax = 7
+/** By byte; 255 is no digit. */
+const digits = new Uint8Array(256).fill(255)
+for (const [value, sign] of [...'0123456789abcdef'].entries()) {
+  digits[sign.charCodeAt(0)] = value
+  digits[sign.toUpperCase().charCodeAt(0)] = value
+}
+
+function digitOf(byte: number | undefined): number {
+  return byte === undefined ? 255 : (digits[byte] ?? 255)
+}
+
 /** Gets the content of a body, without its framing. */
 export type Content = (bytes: Buffer) => void
 
@@ -46,9 +59,24 @@ export class Body {
         this.#left -= end - at
         at = end
         if (this.#left === 0) this.#state = this.#framing === 'length' ? 'done' : 'after data'
-      } else at = this.#readLine(bytes, at)
+      } else at = this.#line === '' ? this.#readShort(bytes, at) : this.#readLine(bytes, at)
     }
     return at
+  }
+
+  /** The line as nearly all are, whole and with nothing but a size in it, without a text of it: Kubo sends one for every value of a stream. */
+  #readShort(bytes: Buffer, from: number): number {
+    let at = from
+    let size = 0
+    if (this.#state === 'size') {
+      for (let digit = digitOf(bytes[at]); digit < 16 && at < from + shortDigitsMax; digit = digitOf(bytes[++at])) size = size * 16 + digit
+      if (at === from) return this.#readLine(bytes, from)
+    } else if (this.#state !== 'after data') return this.#readLine(bytes, from)
+    if (bytes[at] !== 13 || bytes[at + 1] !== 10) return this.#readLine(bytes, from)
+    this.#left = size
+    if (this.#state === 'after data') this.#state = 'size'
+    else this.#state = size === 0 ? 'trailer' : 'data'
+    return at + 2
   }
 
   #readLine(bytes: Buffer, from: number): number {

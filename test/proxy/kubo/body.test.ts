@@ -67,6 +67,40 @@ test('what two readers could read in two ways is broken, and nothing behind it i
   }
 })
 
+test('a body is the same to the short way and to the careful one, right or wrong', () => {
+  const piece = fc.constantFrom(
+    '0',
+    '3',
+    'a',
+    'F',
+    '00',
+    '0000000',
+    '10000000',
+    'x',
+    ';e',
+    ' ',
+    '\r',
+    '\n',
+    '\r\n',
+    '\r\n',
+    'abc',
+    '3\r\nabc\r\n'
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), pieces => {
+      const bytes = Buffer.from(`${pieces.join('')}\r\n`)
+      const short = new Body({ kind: 'chunked' })
+      const end = short.read(bytes, 0)
+      // Bytes that come one by one are no whole line.
+      const careful = new Body({ kind: 'chunked' })
+      let at = 0
+      while (at < bytes.length && !careful.isDone && !careful.isBroken) at += careful.read(bytes.subarray(at, at + 1), 0)
+      assert.deepEqual([end, short.isDone, short.isBroken, short.trailers], [at, careful.isDone, careful.isBroken, careful.trailers])
+    }),
+    { numRuns: 5_000 }
+  )
+})
+
 test('a length is a length', () => {
   const body = new Body({ kind: 'length', bytes: 5 })
   assert.equal(body.read(Buffer.from('abc'), 0), 3)
