@@ -99,7 +99,8 @@ export async function doorFigures({ isWanted, rounds, scale, goFolder }: CasesWi
   if (isWanted('lists')) {
     // Flotilla and Go answer of what their clusters agreed; nginx and Kubo know nothing of these pins.
     const list = cost(port => download(port, 'pin/ls?stream=true&type=recursive'), 1, ['nginx'])
-    figures.push(await turns.take(`pin/ls of ${amounts.lines} pins, answered by the door: ms of CPU`, list, lines))
+    const figure = await turns.take(`pin/ls of ${amounts.lines} pins, answered by the door: ms of CPU`, list, lines)
+    figures.push(figure, firstOf(figure))
   }
   if (isWanted('lines')) {
     await using server = await lineServer()
@@ -171,6 +172,12 @@ function cost(act: (port: number) => Promise<unknown>, factor: number, without: 
 
 function at(sorted: readonly number[], share: number): number {
   return sorted[Math.floor(sorted.length * share)] ?? Number.NaN
+}
+
+/** A door may remember what it listed before: this is what the first time cost. */
+function firstOf({ what, values }: Figure): Figure {
+  const first = Object.entries(values).map(([name, all]) => [name, all.slice(0, 1)] as const)
+  return { what: `${what}, the first time`, values: Object.fromEntries(first), digits: 0, bars: [{ of: 'Go' }] }
 }
 
 /** What a door adds to Kubo's own latency, round by round. */

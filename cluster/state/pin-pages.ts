@@ -18,6 +18,8 @@ export interface PinPagesSettings {
   readonly unreadChangesMax: number
   /** Changes that a list can see go by and still be kept. */
   readonly meanwhileMax: number
+  /** Lists from memory at a time: each of a reader that has stopped may hold pages that nobody else has any more. Others are read from the store. */
+  readonly readersMax: number
 }
 
 type Change = Pick<PinChange, 'cid' | 'after'>
@@ -33,7 +35,7 @@ interface Reading {
 }
 
 /** About 200,000 pins without a name. */
-const defaults: PinPagesSettings = { keptBytesMax: 8 << 20, unreadChangesMax: 20_000, meanwhileMax: 10_000 }
+const defaults: PinPagesSettings = { keptBytesMax: 8 << 20, unreadChangesMax: 20_000, meanwhileMax: 10_000, readersMax: 8 }
 
 export class PinPages {
   readonly #store: Pick<Store, 'pages'>
@@ -41,6 +43,7 @@ export class PinPages {
   #kept: readonly PinPage[] | null = null
   #keptBytes = 0
   #unreadChanges = 0
+  #readers = 0
   /** The list whose pages may be kept. */
   #reading: Reading | null = null
 
@@ -52,34 +55,45 @@ export class PinPages {
   /** In the order of CID bytes, from one consistent cut. */
   async *read(): AsyncGenerator<PinPage, void, undefined> {
     this.#unreadChanges = 0
-    if (this.#kept !== null) {
-      yield* this.#kept
-      return
-    }
-    // Before the store is asked: no change may fall in between.
-    const reading = this.#begin()
-    try {
-      for await (const page of this.#stored()) {
-        this.#keep(reading, page)
-        yield page
-      }
-      if (this.#reading === reading) this.#finish(reading)
-    } finally {
-      if (this.#reading === reading) this.#reading = null
-    }
+    if (this.#kept === null) yield* this.#readAnew()
+    else if (this.#readers < this.#settings.readersMax) yield* this.#readKept(this.#kept)
+    else yield* this.#stored()
   }
 
   /** To be called with every batch of changes, in order, when the store shows them. */
   follow(changes: readonly Change[]): void {
     const { meanwhileMax, unreadChangesMax } = this.#settings
     if (this.#reading !== null) {
-      if (this.#reading.changes.length + changes.length > meanwhileMax) this.#reading = null
+      if (this.#reading.changes.length + changes.length > meanwhileMax) this.#giveUp()
       else this.#reading.changes.push(...changes)
     }
     if (this.#kept === null) return
     this.#unreadChanges += changes.length
     if (this.#unreadChanges > unreadChangesMax) this.#kept = null
     else this.#kept = this.#changed(this.#kept, changes)
+  }
+
+  async *#readKept(pages: readonly PinPage[]): AsyncGenerator<PinPage, void, undefined> {
+    this.#readers++
+    try {
+      yield* pages
+    } finally {
+      this.#readers--
+    }
+  }
+
+  async *#readAnew(): AsyncGenerator<PinPage, void, undefined> {
+    // Before the store is asked: no change may fall in between.
+    const reading = this.#begin()
+    try {
+      for await (const page of this.#stored()) {
+        if (this.#reading === reading) this.#keep(reading, page)
+        yield page
+      }
+      if (this.#reading === reading) this.#finish(reading)
+    } finally {
+      if (this.#reading === reading) this.#reading = null
+    }
   }
 
   async *#stored(): AsyncGenerator<PinPage, void, undefined> {
@@ -97,16 +111,23 @@ export class PinPages {
   #begin(): Reading {
     const reading: Reading = { pages: [], bytes: 0, changes: [], seen: -1 }
     const before = this.#reading
-    if (before === null || before.seen === before.pages.length) this.#reading = reading
-    else before.seen = before.pages.length
+    const hasStopped = before !== null && before.seen === before.pages.length
+    if (hasStopped) this.#giveUp()
+    else if (before !== null) before.seen = before.pages.length
+    this.#reading ??= reading
     return reading
   }
 
   #keep(reading: Reading, page: PinPage): void {
-    if (this.#reading !== reading) return
     reading.pages.push(page)
     reading.bytes += page.length
-    if (reading.bytes > this.#settings.keptBytesMax) this.#reading = null
+    if (reading.bytes > this.#settings.keptBytesMax) this.#giveUp()
+  }
+
+  /** The list goes on, and holds nothing. */
+  #giveUp(): void {
+    for (const held of [this.#reading?.pages, this.#reading?.changes]) held?.splice(0)
+    this.#reading = null
   }
 
   #finish({ pages, bytes, changes }: Reading): void {

@@ -83,8 +83,8 @@ export class Pinset implements StateMachine {
 
   /** In the order of CID bytes, from one consistent cut. `after` goes on behind a CID that was seen. */
   async *list({ after }: { after?: Cid | undefined } = {}): AsyncIterable<Pin> {
-    for await (const [row, value] of this.#store.rows(prefixRange(pins, after && cidBytes(after)))) {
-      yield decodePin(cidFromBytes(row.subarray(pins.length)), value)
+    for await (const rows of this.#store.pages(prefixRange(pins, after && cidBytes(after)))) {
+      for (const [row, value] of rows) yield decodePin(cidFromBytes(row.subarray(pins.length)), value)
     }
   }
 

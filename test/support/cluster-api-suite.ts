@@ -7,6 +7,7 @@ import { suite, test } from 'node:test'
 import type { ClusterApi } from '../../src/api.ts'
 import { parseCid } from '../../src/codec.ts'
 import { isFault } from '../../src/errors.ts'
+import { PinCursor } from '../../src/pin-page.ts'
 import type { Cid, IpfsPath } from '../../src/types.ts'
 import { collect, streamOf } from './stream.ts'
 
@@ -133,6 +134,23 @@ export function clusterApiSuite(name: string, open: () => Promise<Subject>): voi
       const listed = await collect(subject.api.allocations({ types: ['pin'] }))
       assert.deepEqual(listed.map(pin => pin.cid).sort(), cids.sort())
       assert.deepEqual(await collect(subject.api.allocations({ types: ['shard-pin'] })), [])
+    })
+
+    test('pages have all agreed pins, with what a list shows of them', async () => {
+      await using subject = await open()
+      assert.deepEqual(await collect(subject.api.pinPages()), [])
+      const [first, second] = [await subject.nextCid(), await subject.nextCid()]
+      await subject.api.pin(first, { name: 'ü <&>' })
+      await subject.api.pin(second, { mode: 'direct' })
+      const shown: (readonly [Cid, boolean, boolean, string])[] = []
+      for await (const page of subject.api.pinPages({ consistency: 'linearizable' })) {
+        for (const cursor = new PinCursor(page); cursor.next(); ) {
+          shown.push([cursor.cid, cursor.isDirect, cursor.isPlain, cursor.name])
+        }
+      }
+      const order = ([one]: readonly [Cid, ...unknown[]], [other]: readonly [Cid, ...unknown[]]) => (one < other ? -1 : 1)
+      const expected = [[first, false, true, 'ü <&>'] as const, [second, true, true, ''] as const]
+      assert.deepEqual(shown.toSorted(order), expected.toSorted(order))
     })
 
     test('a linearizable read has what was agreed before it', async () => {

@@ -159,6 +159,18 @@ test('a reader that stops, or leaves, keeps no later list from being kept', asyn
   await stopped.return()
 })
 
+test('readers that stop hold no more than some lists in memory', async () => {
+  await using world = await World.open({ readersMax: 2 })
+  await world.listed()
+  const stopped = [world.pages.read(), world.pages.read()]
+  for (const list of stopped) await list.next()
+  assert.deepEqual(await world.listed(), await world.agreed())
+  assert.equal(world.asked, 2, 'from the store')
+  for (const list of stopped) await list.return()
+  await world.listed()
+  assert.equal(world.asked, 2)
+})
+
 /** The last of each CID. */
 function distinct(pins: readonly Pin[]): Pin[] {
   return [...new Map(pins.map(pin => [pin.cid, pin])).values()]
