@@ -18,7 +18,8 @@ const messageTypes = [
   'vote',
   'vote_reply',
   'commit',
-  'timeout_now'
+  'timeout_now',
+  'snapshot'
 ] as const satisfies readonly Message['type'][]
 
 /** Type, index, term and length before the data of an entry, the checksum behind it. */
@@ -166,6 +167,7 @@ function messageOf(bytes: Buffer, flags: number, ends: { readonly from: NodeId; 
     case 'commit':
       return { ...envelope, type, commit: number(1) }
     case 'timeout_now':
+    case 'snapshot':
       return { ...envelope, type, index: number(1) }
     case 'vote':
       return { ...envelope, type, isPreVote, isTransfer: (flags & flag.transfer) !== 0, lastIndex: number(1), lastTerm: number(2) }
@@ -190,6 +192,7 @@ function numbersOf(message: Message): readonly number[] {
     case 'commit':
       return [message.commit]
     case 'timeout_now':
+    case 'snapshot':
       return [message.index]
     case 'vote':
       return [message.lastIndex, message.lastTerm]

@@ -171,4 +171,5 @@ function enterTerm(node: Node, term: number): void {
   node.uncommittedBytes = 0
   node.transfer = null
   node.reads = []
+  node.snapshotFrom = null
 }

@@ -12,10 +12,9 @@ interface Run {
 }
 
 export class RaftLog {
-  /** The entry before the first one kept. */
-  readonly truncated: Run
   readonly #runs: Run[]
   readonly #tail: Tail
+  #truncated: Run
   #lastIndex: number
   #durable: number
   /** Last entry given out for writing. */
@@ -24,10 +23,15 @@ export class RaftLog {
   #writing: number | null = null
 
   constructor(restored: Restored, cacheBytesMax: number) {
-    this.truncated = restored.truncated
+    this.#truncated = restored.truncated
     this.#runs = [...restored.terms]
     this.#tail = new Tail(cacheBytesMax)
     this.#lastIndex = this.#durable = this.#handed = restored.lastIndex
+  }
+
+  /** The entry before the first one kept. */
+  get truncated(): Run {
+    return this.#truncated
   }
 
   get lastIndex(): number {
@@ -91,6 +95,31 @@ export class RaftLog {
     this.#durable = Math.min(this.#durable, index - 1)
     // What an outstanding write brings of the dropped entries is not part of this log any more.
     if (this.#writing !== null) this.#writing = Math.min(this.#writing, index - 1)
+  }
+
+  /** Forgets the entries up to `index`. */
+  compact(index: number): void {
+    const term = this.termAt(index)
+    assert(term !== undefined && index <= this.#durable, 'only what is on disk is forgotten')
+    const next = this.termAt(index + 1)
+    const kept = this.#runs.filter(run => run.index > index + 1)
+    // The run that goes on behind `index` begins there now.
+    if (next !== undefined) kept.unshift({ index: index + 1, term: next })
+    this.#runs.splice(0, this.#runs.length, ...kept)
+    this.#truncated = { index, term }
+  }
+
+  /** The state as of `last` has come from elsewhere: entries behind it stay where the log has `last` too. Nothing may be being written. */
+  restore(last: Run): void {
+    assert(this.#writing === null, 'nothing is being written')
+    const isContinued = this.termAt(last.index) === last.term
+    this.#durable = isContinued ? Math.max(this.#durable, last.index) : last.index
+    this.#handed = isContinued ? Math.max(this.#handed, last.index) : last.index
+    if (isContinued) return this.compact(last.index)
+    this.#runs.length = 0
+    this.#tail.clear()
+    this.#lastIndex = last.index
+    this.#truncated = last
   }
 
   /** The entries to write next. */

@@ -53,6 +53,12 @@ export class Membership {
     while (this.#history.length > 1 && this.index >= index) this.#history.pop()
   }
 
+  /** Goes on from the state as of `index`, in which `placed` was the configuration. */
+  restore(placed: Placed, { index, isContinued }: { readonly index: number; readonly isContinued: boolean }): void {
+    const later = isContinued ? this.#history.filter(known => known.index > index) : []
+    this.#history.splice(0, this.#history.length, { ...placed, configuration: sorted(placed.configuration) }, ...later)
+  }
+
   /** Forgets configurations that can no longer come back. */
   commit(index: number): void {
     while (this.#history.length > 1 && (this.#history[1]?.index ?? Number.POSITIVE_INFINITY) <= index) this.#history.shift()

@@ -41,6 +41,8 @@ export interface Node {
   reads: { readonly id: number; readonly round: number }[]
   /** Of heartbeats, the last one that began. Never used twice. */
   round: number
+  /** On a follower: the leader that has compacted away what this node needs next, and has the state instead. */
+  snapshotFrom: NodeId | null
   /** Messages that may leave at once, and those that wait for the write. */
   outbox: Message[]
   afterPersist: Message[]

@@ -21,6 +21,7 @@ import {
   replicate,
   supply
 } from './replication.ts'
+import { compact, heardSnapshot, installSnapshot } from './snapshot.ts'
 import { sizeOf } from './tail.ts'
 import { Trace } from './trace.ts'
 import { heardTimeoutNow, startTransfer, tickTransfer } from './transfer.ts'
@@ -37,7 +38,8 @@ import type {
   ReadState,
   Ready,
   Refusal,
-  Restored
+  Restored,
+  Snapshot
 } from './types.ts'
 
 export class Raft implements RaftCore {
@@ -77,6 +79,7 @@ export class Raft implements RaftCore {
       transfer: null,
       reads: [],
       round: 0,
+      snapshotFrom: null,
       outbox: [],
       afterPersist: [],
       fetches: [],
@@ -138,6 +141,7 @@ export class Raft implements RaftCore {
       case 'heartbeat':
       case 'commit':
       case 'timeout_now':
+      case 'snapshot':
         assert(node.role !== 'leader', 'a term has one leader')
         if (node.role !== 'follower') becomeFollower(node, node.term, message.from)
         node.leader = message.from
@@ -145,7 +149,8 @@ export class Raft implements RaftCore {
         if (message.type === 'append') heardAppend(node, message)
         else if (message.type === 'heartbeat') heardHeartbeat(node, message)
         else if (message.type === 'commit') heardCommit(node, message)
-        else heardTimeoutNow(node, message)
+        else if (message.type === 'timeout_now') heardTimeoutNow(node, message)
+        else heardSnapshot(node, message)
         break
       case 'append_reply':
         if (node.role === 'leader') heardAppendReply(node, message)
@@ -285,6 +290,18 @@ export class Raft implements RaftCore {
     if (follower?.state === 'replicate') follower.probe()
   }
 
+  install(snapshot: Snapshot): HardState | null {
+    return this.#exclusively(() => {
+      assert(!this.#isWriting, 'a state comes between two writes')
+      const { term, vote } = this.#node
+      return installSnapshot(this.#node, snapshot) ? { term, vote, commit: snapshot.index } : null
+    })
+  }
+
+  compact(index: number): { readonly index: number; readonly term: number } | null {
+    return this.#exclusively(() => compact(this.#node, index))
+  }
+
   cached(index: number): Entry | undefined {
     return this.#node.log.cached(index)
   }
@@ -311,6 +328,10 @@ export class Raft implements RaftCore {
 
   get transferTo(): NodeId | null {
     return this.#node.transfer?.to ?? null
+  }
+
+  get snapshotFrom(): NodeId | null {
+    return this.#node.snapshotFrom
   }
 
   get configuration(): Configuration {
@@ -368,5 +389,5 @@ export class Raft implements RaftCore {
 }
 
 function isFromLeader({ type }: Message): boolean {
-  return type === 'append' || type === 'heartbeat' || type === 'commit' || type === 'timeout_now'
+  return type === 'append' || type === 'heartbeat' || type === 'commit' || type === 'timeout_now' || type === 'snapshot'
 }

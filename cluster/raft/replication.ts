@@ -5,6 +5,7 @@ import { type Node, send, sendAfterPersist } from './node.ts'
 import type { Progress } from './progress.ts'
 import { agreedIndex } from './quorum.ts'
 import { confirmReads } from './reads.ts'
+import { announceSnapshot } from './snapshot.ts'
 import { sizeOf } from './tail.ts'
 import { continueTransfer } from './transfer.ts'
 import type { Entry, Message } from './types.ts'
@@ -30,7 +31,7 @@ function sendAppend(node: Node, follower: Progress): boolean {
     return false
   }
   if (node.log.termAt(follower.next - 1) === undefined) {
-    follower.needSnapshot()
+    announceSnapshot(node, follower)
     return false
   }
   if (follower.next > node.log.lastIndex) {
@@ -77,7 +78,8 @@ export function supply(node: Node, to: string, entries: readonly Entry[]): void 
   follower.isFetching = false
   const replaced = entries.findIndex(({ index, term }) => node.log.termAt(index) !== term)
   const valid = replaced === -1 ? entries : entries.slice(0, replaced)
-  if (valid[0]?.index === follower.next && !follower.isPaused(node.settings)) sendEntries(node, follower, valid)
+  const isInPlace = valid[0]?.index === follower.next && node.log.termAt(follower.next - 1) !== undefined
+  if (isInPlace && !follower.isPaused(node.settings)) sendEntries(node, follower, valid)
 }
 
 export function heardHeartbeatReply(node: Node, { from, token }: Of<'heartbeat_reply'>): void {
@@ -86,6 +88,8 @@ export function heardHeartbeatReply(node: Node, { from, token }: Of<'heartbeat_r
   follower.resume()
   follower.round = Math.max(follower.round, token)
   confirmReads(node)
+  // The announcement may be lost, and the follower may have begun anew since. Or what it has not acknowledged was cut away meanwhile.
+  if (follower.state === 'snapshot' || node.log.termAt(follower.next - 1) === undefined) return announceSnapshot(node, follower)
   // Something is unanswered: it, or its answer, may be lost, and with no new proposals nobody would notice. An empty append behind what was
   // sent finds out, whether the window is full or not: it is acknowledged, which opens the window, or refused, which starts a probe.
   if (follower.state === 'replicate' && follower.next > follower.match + 1) sendEntries(node, follower, [])
@@ -148,6 +152,7 @@ export function heardAppend(node: Node, message: Of<'append'>): void {
   }
   const conflict = entries.findIndex(entry => node.log.termAt(entry.index) !== entry.term)
   if (conflict !== -1) appendFrom(node, entries.slice(conflict))
+  node.snapshotFrom = null
   const last = previousIndex + entries.length
   commitTo(node, Math.min(message.commit, last))
   sendAfterPersist(node, { type: 'append_reply', to, term: node.term, index: last, rejected: false })

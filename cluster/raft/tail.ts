@@ -51,6 +51,11 @@ export class Tail {
     }
   }
 
+  clear(): void {
+    this.#entries = []
+    this.#head = this.#bytes = 0
+  }
+
   /** Keeps to the limit. Entries behind `durable` stay whatever their size: they are nowhere else. */
   evict(durable: number): void {
     while (this.#bytes > this.#bytesMax) {

@@ -2,7 +2,8 @@
  * One event for every transition, in the names and shape of the trace events of etcd/raft, so that tools made for those can look at a run. Roles,
  * terms and indexes are compared before and after each call, so nothing else in the core knows of it.
  *
- * Pre-votes, hand-overs and news of a commit have no name there and are left out; a change of role that they cause is an event.
+ * Pre-votes, hand-overs, news of a commit and the word that a state is needed have no name there and are left out; a change of role or of the commit
+ * index that they cause is an event.
  */
 import type { Node } from './node.ts'
 import { voters } from './quorum.ts'
@@ -126,6 +127,7 @@ function nameOf(message: Message): { readonly name: string; readonly msg: Partia
       return message.isPreVote ? null : { name: 'RequestVoteResponse', msg: { type: 'MsgVoteResp', reject: message.rejected } }
     case 'commit':
     case 'timeout_now':
+    case 'snapshot':
       return null
   }
 }

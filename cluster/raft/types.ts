@@ -71,6 +71,8 @@ export type Message =
   /** The receiver is to stand for election at once, if its log reaches `index`: the leader hands over to it. */
   | (Envelope & { readonly type: 'timeout_now'; readonly index: number })
   | (Envelope & { readonly type: 'vote_reply'; readonly isPreVote: boolean; readonly rejected: boolean })
+  /** The receiver needs entries that are compacted away: the sender has the state as of `index` or later. */
+  | (Envelope & { readonly type: 'snapshot'; readonly index: number })
 
 export type MessageType = Message['type']
 
@@ -88,6 +90,13 @@ export interface Restored {
   readonly terms: readonly { readonly index: number; readonly term: number }[]
   /** Every configuration in the log, and the one before the first entry kept (index 0 for the founding one), ascending. At least one. */
   readonly configurations: readonly { readonly index: number; readonly configuration: Configuration }[]
+}
+
+/** What is known of a state that came from elsewhere: the last entry that was applied to it, and the configuration as of that entry. */
+export interface Snapshot {
+  readonly index: number
+  readonly term: number
+  readonly configuration: Restored['configurations'][number]
 }
 
 /** Ticks may change while the node runs. */
@@ -212,6 +221,10 @@ export interface RaftCore {
   supply(to: NodeId, entries: readonly Entry[]): void
   /** The transport dropped messages to `to`: probe it again. */
   unreachable(to: NodeId): void
+  /** The state as of `snapshot` is about to be stored instead of what was. Only while no write is outstanding. @returns what to store with it; `null`: of no use */
+  install(snapshot: Snapshot): HardState | null
+  /** Forgets entries up to `index` at most, never one that is not applied. @returns the last one forgotten, or `null` */
+  compact(index: number): { readonly index: number; readonly term: number } | null
   /** A recent entry from memory, or `undefined` where it must be read from disk. */
   cached(index: number): Entry | undefined
   termAt(index: number): number | undefined
@@ -221,6 +234,8 @@ export interface RaftCore {
   readonly leader: NodeId | null
   readonly commit: number
   readonly transferTo: NodeId | null
+  /** Who has the state that this node needs to go on, because the entries are compacted away. */
+  readonly snapshotFrom: NodeId | null
   /** The same object until it changes. */
   readonly configuration: Configuration
   /** The latest one that is known to be committed, and those behind it, with their indexes. At least one. */

@@ -44,6 +44,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ ...envelope, type: fc.constant('heartbeat'), commit: number, token: number }),
   fc.record({ ...envelope, type: fc.constant('commit'), commit: number }),
   fc.record({ ...envelope, type: fc.constant('timeout_now'), index: number }),
+  fc.record({ ...envelope, type: fc.constant('snapshot'), index: number }),
   fc.record({ ...envelope, type: fc.constant('heartbeat_reply'), token: number }),
   fc.record({
     ...envelope,
