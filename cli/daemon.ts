@@ -149,7 +149,14 @@ function peerSettings(
       initPeerset: consensus.raft.initPeerset,
       peerAddresses: cluster.peerAddresses
     },
-    raft: timing,
+    raft: {
+      pace: timing.pace,
+      proposals: timing.proposals,
+      snapshots: {
+        log: { entriesMax: consensus.raft.trailingLogs, bytesMax: 64 << 20, ageMsMax: 86_400_000 },
+        transfer: { chunkBytes: 256 << 10, bytesPerSecond: 16 << 20, idleMs: 30_000 }
+      }
+    },
     kubo: {
       api: ipfshttp.nodeMultiaddress,
       authorization: flotilla.kuboAuthorization && authorizationOf(flotilla.kuboAuthorization.reveal()),

@@ -30,6 +30,7 @@ import { Reporter } from './reporter.ts'
 import { Repositories } from './repositories.ts'
 import type { StoreSettings } from './state/open-store.ts'
 import { Pinset } from './state/pinset.ts'
+import { Spaces } from './state/spaces.ts'
 import { type KnownPeer, PinStatuses } from './status.ts'
 import { Transfer } from './transfer.ts'
 
@@ -96,7 +97,8 @@ export async function startPeer(
   }
 
   const kubo = opened.use(new Kubo(settings.kubo))
-  const pinset = new Pinset({ store })
+  const state = await Spaces.open(store)
+  const pinset = new Pinset({ state })
   await pinset.start()
   const wanted = async function* (options: { after?: Cid | undefined }): AsyncIterable<Wanted> {
     for await (const pin of pinset.list(options)) if (holds(self, pin)) yield pin
@@ -118,6 +120,8 @@ export async function startPeer(
     })
   )
 
+  subscriptions.use(pinset.onReplaced(() => void tracker.recover()))
+
   const monitor = new Monitor({ clock })
   const informer = opened.use(
     new Informer({ kubo, clock, log, onChange: () => reporter.touch() }, { intervalMs: settings.informerIntervalMs })
@@ -127,6 +131,7 @@ export async function startPeer(
     new RaftConsensus(
       {
         store,
+        state,
         rpc: network,
         machine: pinset,
         clock,

@@ -2,10 +2,6 @@
  * The folder of a peer that does not run, also one that crashed: what is agreed goes out and in without anybody else. An entrance of this room; whoever
  * calls it holds the lock of the folder.
  */
-/**
- * The folder of a peer that does not run, also one that crashed: exporting and importing what is agreed. An entrance of this room; whoever calls it holds
- * the lock of the folder.
- */
 import { randomBytes } from 'node:crypto'
 import { systemClock } from '../src/clock.ts'
 import { ClusterError } from '../src/errors.ts'
@@ -18,6 +14,7 @@ import { readNotes } from './state/notes.ts'
 import type { StoreSettings } from './state/open-store.ts'
 import { encodeOperation, type Note } from './state/operations.ts'
 import { Pinset } from './state/pinset.ts'
+import { Spaces } from './state/spaces.ts'
 import type { Store } from './state/store.ts'
 import { Transfer } from './transfer.ts'
 
@@ -43,12 +40,14 @@ export interface FolderContents {
 
 export class StoppedPeer implements AsyncDisposable {
   readonly #store: Store
+  readonly #state: Spaces
   readonly #pinset: Pinset
   readonly #settings: StoppedPeerSettings
   #log: StoppedLog | undefined
 
-  private constructor(store: Store, pinset: Pinset, settings: StoppedPeerSettings) {
+  private constructor({ store, state, pinset }: { store: Store; state: Spaces; pinset: Pinset }, settings: StoppedPeerSettings) {
     this.#store = store
+    this.#state = state
     this.#pinset = pinset
     this.#settings = settings
   }
@@ -57,10 +56,11 @@ export class StoppedPeer implements AsyncDisposable {
   static async open(settings: StoppedPeerSettings): Promise<StoppedPeer> {
     await using opened = new AsyncDisposableStack()
     const store = opened.use(await openFolder(settings.dataFolder, { self: settings.self.id, ...settings.store }))
-    const pinset = new Pinset({ store })
+    const state = await Spaces.open(store)
+    const pinset = new Pinset({ state })
     await pinset.start()
-    const peer = new StoppedPeer(store, pinset, settings)
-    peer.#log = await StoppedLog.open({ store, machine: pinset }, settings.self.id)
+    const peer = new StoppedPeer({ store, state, pinset }, settings)
+    peer.#log = await StoppedLog.open({ store, state, machine: pinset }, settings.self.id)
     await peer.#log?.catchUp()
     opened.move()
     return peer
@@ -70,7 +70,7 @@ export class StoppedPeer implements AsyncDisposable {
   async contents(): Promise<FolderContents> {
     const { identity, position, members } = this.#requireLog()
     const { count, hash } = this.#pinset
-    const notes = await readNotes(this.#store)
+    const notes = await readNotes(this.#state)
     return { clusterId: identity.clusterId, log: position, members, pins: count, stateHash: hash, notes }
   }
 
@@ -115,7 +115,7 @@ export class StoppedPeer implements AsyncDisposable {
     if (this.#log !== undefined) return
     const clusterId = randomBytes(16).toString('hex')
     this.#log = await StoppedLog.found(
-      { store: this.#store, machine: this.#pinset },
+      { store: this.#store, state: this.#state, machine: this.#pinset },
       { clusterId, self: { ...this.#settings.self, addresses: [] } }
     )
   }

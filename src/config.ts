@@ -93,6 +93,12 @@ export const rows = {
         duration({ leastMs: 100 }),
         1_000,
         'A follower that hears nothing for so long looks for a new leader. The same on every peer; "init --profile wan" sets 5s.'
+      ),
+      trailingLogs: row(
+        'trailing_logs',
+        integer({ least: 1 }),
+        10_240,
+        'Entries of the log that are kept for peers that are a little behind; one that is further behind gets the whole state.'
       )
     })
   },
@@ -288,7 +294,6 @@ export const withoutUse: Readonly<Record<string, string>> = {
   'consensus.raft.election_timeout': 'heartbeat_timeout is the only one',
   'consensus.raft.commit_timeout': 'commits travel with what is sent next',
   'consensus.raft.max_append_entries': 'batches are bounded in bytes',
-  'consensus.raft.trailing_logs': 'the log is cut by its size',
   'consensus.raft.snapshot_interval': 'the state is on disk at every moment',
   'consensus.raft.snapshot_threshold': 'the state is on disk at every moment',
   'consensus.raft.leader_lease_timeout': 'a leader asks its followers',

@@ -19,6 +19,10 @@ export class Watchers<K> {
     return this.#byKey.has(key)
   }
 
+  notifyAll(): void {
+    for (const key of [...this.#byKey.keys()]) this.notify(key)
+  }
+
   /** The watchers must not throw. */
   notify(key: K): void {
     for (const watcher of this.#byKey.get(key) ?? []) watcher()

@@ -1,8 +1,10 @@
 /** Committed entries become changes of the state: in order, each once, in the batch that stores them. */
 import type { Raft } from '../raft/raft.ts'
 import type { Entry } from '../raft/types.ts'
+import type { Space } from '../state/spaces.ts'
 import type { WriteOp } from '../state/store.ts'
 import type { Applied, Operation, StateMachine } from './consensus.ts'
+import { markerWrites } from './marker.ts'
 import { type Outcome, type Sessions, type Stamp, unstamp } from './sessions.ts'
 import type { LogStorage } from './storage.ts'
 
@@ -26,9 +28,10 @@ interface Fresh {
 }
 
 export interface ApplierParts {
-  readonly machine: StateMachine
+  readonly machine: Pick<StateMachine, 'apply'>
   readonly sessions: Sessions
   readonly storage: LogStorage
+  readonly state: { readonly current: Pick<Space, 'writes'> }
   readonly raft: Pick<Raft, 'cached' | 'termAt'>
 }
 
@@ -46,7 +49,7 @@ export class Applier {
    * @throws Error where the log or an operation cannot be read: the peer cannot go on
    */
   async step(from: number, to: number): Promise<Step> {
-    const { sessions, storage } = this.#parts
+    const { sessions, state } = this.#parts
     const entries = await this.#entries(from, Math.min(to, from + entriesMax - 1))
     const { fresh, repeated } = this.#admit(entries)
     const { applied, outcomes } = await this.#apply(fresh)
@@ -54,7 +57,7 @@ export class Applier {
     const index = from + entries.length - 1
     return {
       index,
-      writes: [...applied.writes, ...sessions.writes(), storage.applied(index)],
+      writes: state.current.writes([...applied.writes, ...sessions.writes(), ...markerWrites(entries)]),
       outcomes: [...outcomes, ...repeated],
       committed: applied.committed
     }

@@ -4,7 +4,7 @@
  */
 import type { Abortable } from '../../src/lifetime.ts'
 import type { Multiaddr, PeerId } from '../../src/types.ts'
-import type { WriteOp } from '../state/store.ts'
+import type { Rows, WriteOp } from '../state/store.ts'
 
 export interface ClusterMember {
   readonly id: PeerId
@@ -38,6 +38,8 @@ export interface Applied {
 export interface StateMachine {
   /** Operations in log order, each exactly once. One call at a time; it may read the store, which holds everything applied before. */
   apply(operations: readonly Operation[]): Promise<Applied>
+  /** Another state is about to take the place of this one: looks at it. The function that comes back is called once it has, and must neither throw nor wait. */
+  adopt(state: Rows): Promise<() => void>
 }
 
 export interface ConsensusStatus {

@@ -8,20 +8,19 @@ import type { WriteOp } from '../state/store.ts'
 import { Applier, type Step } from './apply.ts'
 import { CatchUp } from './catch-up.ts'
 import { Commits } from './commits.ts'
-import type { ClusterMember, ConsensusStatus, Proposed } from './consensus.ts'
+import type { ConsensusStatus, Proposed } from './consensus.ts'
 import { coreOf } from './core.ts'
 import { type Acceptance, Delivery } from './delivery.ts'
 import { handOver } from './hand-over.ts'
 import { hurry } from './hurry.ts'
+import { KnownMembers } from './known-members.ts'
 import { LaterWrites } from './later-writes.ts'
-import { fromConfiguration } from './members.ts'
 import type { DriverParts, DriverSettings } from './parts.ts'
 import { Proposals } from './proposals.ts'
-import { Reach } from './reach.ts'
 import { Reads } from './reads.ts'
-import { Removal, removedError } from './removal.ts'
-import { ServedMembers } from './served-members.ts'
+import { removedError } from './removal.ts'
 import { Sessions } from './sessions.ts'
+import { Snapshots } from './snapshots.ts'
 import { statusOf } from './status.ts'
 import { RaftTransport } from './transport.ts'
 
@@ -40,9 +39,8 @@ export class Driver implements AsyncDisposable {
   readonly #stopping = new AbortController()
   readonly #commits = new Commits()
   readonly #later: LaterWrites
-  readonly #served: ServedMembers
-  readonly #removal: Removal
-  readonly #reach: Reach
+  readonly #snapshots: Snapshots
+  readonly #members: KnownMembers
   /** Whether what was in the log at the start is in the state. */
   readonly catchUp = new CatchUp()
   #raft: Raft | undefined
@@ -55,9 +53,6 @@ export class Driver implements AsyncDisposable {
   #end: ClusterError | undefined
   /** What was last told of. */
   #reign: { readonly term: number; readonly leader: NodeId | null; readonly role: RaftRole } | undefined
-  #followed: Configuration | undefined
-  #settled: Configuration | undefined
-  #members: readonly ClusterMember[] = []
   #onStatus: () => void = () => {}
 
   constructor(parts: DriverParts, settings: DriverSettings) {
@@ -66,9 +61,10 @@ export class Driver implements AsyncDisposable {
     this.#proposals = new Proposals(parts, settings.proposals)
     this.#transport = new RaftTransport(parts)
     this.#later = new LaterWrites(parts.store, error => this.#fail(error))
-    this.#served = new ServedMembers(parts.rpc)
-    this.#removal = new Removal(parts.rpc.self)
-    this.#reach = new Reach(parts.rpc, () => this.#members)
+    this.#members = new KnownMembers(parts.rpc, () => this.#onStatus())
+    const hooks = { core: () => this.#core, wake: () => this.#wake(), onFatal: (error: unknown) => this.#fail(error) }
+    const writeLater = (writes: readonly WriteOp[]) => void this.#later.write(writes)
+    this.#snapshots = new Snapshots({ ...parts, ...hooks, sessions: this.#sessions, writeLater }, settings.snapshots)
     this.#delivery = new Delivery({
       ...parts,
       proposals: this.#proposals,
@@ -81,7 +77,7 @@ export class Driver implements AsyncDisposable {
         leader: () => this.#core.leader,
         ask: id => (this.#end ? 'not_leader' : this.#command(core => core.read(id))),
         applied: () => this.#applied,
-        noLeader: () => this.#reach.noLeader()
+        noLeader: () => this.#members.reach.noLeader()
       },
       settings.proposals
     )
@@ -89,26 +85,25 @@ export class Driver implements AsyncDisposable {
 
   /** @param onStatus called when anything in the status but the indexes changed */
   async start(onStatus: () => void): Promise<void> {
-    const { storage, store, rpc, machine, clock } = this.#parts
-    const restored = await storage.load()
-    await this.#sessions.load(store)
-    const present = await storage.present()
+    const { storage, state, rpc, machine, clock } = this.#parts
+    const restored = await storage.load(state)
+    await this.#sessions.load(state)
+    this.#members.begin({ present: await storage.present(), wasMember: await storage.isReady() })
     const raft = coreOf(rpc.self, restored, this.#settings.pace, this.#parts)
     this.#applied = restored.applied
-    this.#applier = new Applier({ machine, sessions: this.#sessions, storage, raft })
+    this.#applier = new Applier({ machine, sessions: this.#sessions, storage, state, raft })
     this.#raft = raft
     this.catchUp.begin(restored.lastIndex)
     this.#onStatus = onStatus
-    this.#served.welcome(present)
-    this.#removal.follow(restored.configurations)
-    this.#followMembers()
+    await this.#snapshots.start()
+    this.#members.follow(this.#core.configurations)
     this.#transport.receive(message => this.#receive(message))
     this.#delivery.serve()
     this.#reads.serve()
     this.#subscriptions.use(rpc.onConnection((peer, isUp) => this.#connection(peer, isUp)))
     this.#subscriptions.use(clock.every(this.#settings.pace.tickMs, () => this.#tick()))
     // A cluster of one need not wait for anybody.
-    if (this.#members.filter(({ isVoter }) => isVoter).length === 1) raft.campaign()
+    if (this.#members.hasOneVoter) raft.campaign()
     this.#wake()
   }
 
@@ -151,13 +146,14 @@ export class Driver implements AsyncDisposable {
     return statusOf(this.#raft?.status(), {
       self: this.#parts.rpc.self,
       applied: this.#applied,
-      members: this.#members,
-      removedAt: this.#removal.at
+      members: this.#members.all,
+      removedAt: this.#members.removedAt
     })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop(new ClusterError({ code: 'not_ready' }, 'this peer is stopping: ask another one'))
+    await this.#snapshots[Symbol.asyncDispose]()
     await this.#round
   }
 
@@ -184,29 +180,33 @@ export class Driver implements AsyncDisposable {
     if (this.#isTickDue) {
       this.#isTickDue = false
       // One that was removed looks for no votes.
-      if (this.#removal.at === null || raft.role === 'leader') raft.tick()
+      if (this.#members.removedAt === null || raft.role === 'leader') raft.tick()
       this.#expire()
+      this.#snapshots.tick()
     }
     this.#watchReign()
     if (this.catchUp.look(this.#applied, () => raft.status().lastIndex)) this.#onStatus()
     if (this.#commits.isAwaited)
-      this.#commits.settle({ commit: raft.commit, isLeader: raft.role === 'leader' }, () => this.#reach.noLeader())
+      this.#commits.settle({ commit: raft.commit, isLeader: raft.role === 'leader' }, () => this.#members.reach.noLeader())
     if (raft.leader !== null && raft.transferTo === null) this.#delivery.deliver(raft.leader as PeerId)
-    if (this.#round === undefined && (raft.hasReady() || this.#applied < raft.commit)) this.#round = this.#runRound()
+    if (this.#round === undefined && this.#snapshots.isComplete) this.#round = this.#runRound(() => this.#install())
+    else if (this.#round === undefined && (raft.hasReady() || this.#applied < raft.commit))
+      this.#round = this.#runRound(() => this.#write())
     else this.#send(raft.outgoing())
     this.#reads.released(raft.released())
   }
 
   /** Who waited for too long, or waits without any hope, is told so. */
   #expire(): void {
-    const { leader } = this.#core
-    this.#proposals.expire(this.#reach.patienceMs(leader, this.#settings.proposals.timeoutMs), () => this.#reach.noLeader())
-    if (this.#reach.isCutOff(this.#parts.clock.monotonicMs()) && leader === null) this.#reads.fail(this.#reach.noLeader())
+    const { reach } = this.#members
+    this.#proposals.expire(reach.patienceMs(this.#core.leader, this.#settings.proposals.timeoutMs), () => reach.noLeader())
+    if (reach.isCutOff(this.#parts.clock.monotonicMs()) && this.#core.leader === null) this.#reads.fail(reach.noLeader())
   }
 
-  async #runRound(): Promise<void> {
+  /** Never rejects. */
+  async #runRound(work: () => Promise<void>): Promise<void> {
     try {
-      await this.#write()
+      await work()
     } catch (error) {
       this.#fail(error)
     }
@@ -227,7 +227,7 @@ export class Driver implements AsyncDisposable {
     if (this.#end) return
     raft.advance()
     this.#send(ready.afterPersist)
-    this.#followMembers()
+    this.#members.follow(this.#core.configurations)
   }
 
   /**
@@ -252,6 +252,17 @@ export class Driver implements AsyncDisposable {
     for (const { stamp, outcome } of outcomes) this.#proposals.answer(stamp, outcome)
   }
 
+  /** The state of another peer, instead of applying what is not in anybody's log any more. */
+  async #install(): Promise<void> {
+    const isInstalled = await this.#snapshots.install(index => {
+      this.#applied = index
+      this.#reads.applied(index)
+    })
+    if (!isInstalled || this.#end) return
+    this.#proposals.answerFrom(stamp => this.#sessions.outcome(stamp))
+    this.#members.follow(this.#core.configurations)
+  }
+
   /** Reads old entries for a follower. Never rejects. */
   async #fetch({ to, index, bytesMax }: Fetch): Promise<void> {
     try {
@@ -260,8 +271,10 @@ export class Driver implements AsyncDisposable {
       this.#core.supply(to, entries)
       this.#wake()
     } catch (error) {
-      // A leader that was deposed meanwhile may have dropped them; one that leads must have them.
-      if (!this.#end && this.#core.role === 'leader') this.#fail(error)
+      if (this.#end) return
+      // They may be cut away by now, or dropped where this peer does not lead any more; else they must be there.
+      if (this.#core.role !== 'leader' || index <= this.#parts.storage.truncated.index) this.#core.supply(to, [])
+      else this.#fail(error)
     }
   }
 
@@ -305,24 +318,10 @@ export class Driver implements AsyncDisposable {
 
   // ---- members and connections ----
 
-  #followMembers(): void {
-    const { configuration, configurations } = this.#core
-    const settled = configurations[0]?.configuration
-    if (configuration === this.#followed && settled === this.#settled) return
-    this.#followed = configuration
-    this.#settled = settled
-    this.#members = fromConfiguration(configuration)
-    this.#served.follow(configurations)
-    this.#removal.follow(configurations)
-    this.#onStatus()
-  }
-
   /** A peer of this cluster says who its members are. */
   introduced(placed: Placed): void {
-    if (this.#end) return
-    this.#served.introduced(placed, this.#core.configurations)
-    if (!this.#removal.introduced(placed)) return
-    const { at } = this.#removal
+    if (this.#end || !this.#members.introduced(placed, this.#core.configurations)) return
+    const { removedAt: at } = this.#members
     if (at !== null) {
       this.#core.forgetLeader()
       this.#proposals.rejectAll(removedError(at))
@@ -338,7 +337,7 @@ export class Driver implements AsyncDisposable {
 
   #connection(peer: PeerId, isUp: boolean): void {
     const { leader, role } = this.#core
-    if (this.#end || isUp || leader !== peer || role === 'leader' || this.#removal.at !== null) return
+    if (this.#end || isUp || leader !== peer || role === 'leader' || this.#members.removedAt !== null) return
     this.#core.forgetLeader()
     this.#watchReign()
     const campaign = () => {

@@ -3,7 +3,7 @@ import type { Clock } from '../../src/clock.ts'
 import type { Log } from '../../src/log.ts'
 import type { PeerId } from '../../src/types.ts'
 import type { Rpc } from '../net/rpc.ts'
-import type { NodeId, RaftStatus, Refusal } from '../raft/types.ts'
+import type { FollowerProgress, NodeId, RaftStatus, Refusal } from '../raft/types.ts'
 
 export interface HandOverParts {
   readonly rpc: Pick<Rpc, 'isConnected'>
@@ -40,9 +40,11 @@ export async function handOver(
   return false
 }
 
-/** Whether one was heard of is forgotten at every check of the quorum, so it only tells whom to prefer. */
+/**
+ * Whether one was heard of is forgotten at every check of the quorum, so it only tells whom to prefer. One that needs the whole state comes last: it would
+ * not have it before the leader gives up.
+ */
 function successorOf({ followers }: RaftStatus, mayBe: (id: NodeId) => boolean): NodeId | undefined {
-  return followers
-    .filter(({ id, isVoter }) => isVoter && mayBe(id))
-    .toSorted((a, b) => Number(b.isActive) - Number(a.isActive) || b.match - a.match)[0]?.id
+  const rank = ({ state, isActive }: FollowerProgress) => Number(state !== 'snapshot') * 2 + Number(isActive)
+  return followers.filter(({ id, isVoter }) => isVoter && mayBe(id)).toSorted((a, b) => rank(b) - rank(a) || b.match - a.match)[0]?.id
 }

@@ -129,6 +129,14 @@ export class Proposals {
     if (origin === this.#origin) this.#take(sequence)?.resolve(proposed)
   }
 
+  /** The state was replaced by a later one: it knows what became of them on the way. */
+  answerFrom(outcome: (stamp: Pick<Stamp, 'origin' | 'sequence'>) => Proposed | undefined): void {
+    for (const sequence of [...this.#waiting.keys()]) {
+      const found = outcome({ origin: this.#origin, sequence })
+      if (found) this.#take(sequence)?.resolve(found)
+    }
+  }
+
   /** Gives up on those that have waited for `timeoutMs`. */
   expire(timeoutMs: number, noLeader: () => ClusterError): void {
     const nowMs = this.#clock.monotonicMs()

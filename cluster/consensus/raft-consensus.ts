@@ -4,35 +4,21 @@
  * A newcomer is a learner first: it gets the log and has no vote, so adding it never lowers availability. It asks for its vote itself, once it has
  * caught up, for as long as it takes.
  */
-import type { Clock } from '../../src/clock.ts'
 import { ClusterError, isFault, messageOf } from '../../src/errors.ts'
 import { type Abortable, deadline, logFailures, Tasks } from '../../src/lifetime.ts'
-import type { Log } from '../../src/log.ts'
 import type { PeerId } from '../../src/types.ts'
-import type { Rpc } from '../net/rpc.ts'
 import type { Store } from '../state/store.ts'
-import type { Consensus, ConsensusStatus, Proposed, StateMachine } from './consensus.ts'
+import type { Consensus, ConsensusStatus, Proposed } from './consensus.ts'
 import { Driver } from './driver.ts'
 import { Introductions } from './introductions.ts'
+import { foundingState } from './marker.ts'
 import { decodeWelcome, encodeRequest, type Newcomer, toMember, type Welcome } from './members.ts'
 import { changeMs, Membership, methods } from './membership.ts'
 import type { DriverParts, DriverSettings } from './parts.ts'
 import { removedError } from './removal.ts'
 import { LogStorage } from './storage.ts'
 
-export interface RaftConsensusParts {
-  readonly store: Store
-  readonly rpc: Rpc
-  readonly machine: StateMachine
-  readonly clock: Clock
-  readonly log: Log
-  readonly random: (below: number) => number
-  /** 8 bytes as hexadecimal text, new at every start. */
-  readonly origin: string
-  /** The peer cannot go on and must be stopped. */
-  readonly onFatal: (error: unknown) => void
-  readonly createCore?: DriverParts['createCore']
-}
+export type RaftConsensusParts = Omit<DriverParts, 'storage'>
 
 export type RaftConsensusSettings = DriverSettings & {
   /** This peer as the others should know it. */
@@ -157,11 +143,17 @@ export class RaftConsensus implements Consensus {
     if (beginning.type === 'found') {
       const { clusterId, members } = beginning
       const configuration = { members: members.map(member => toMember(member, true)).toSorted((a, b) => (a.id < b.id ? -1 : 1)) }
-      await this.#storage.found({ clusterId, nodeId }, configuration, { isReady: true, present: configuration })
+      await this.#storage.found({ clusterId, nodeId }, configuration, {
+        isReady: true,
+        present: configuration,
+        state: foundingState(this.#parts.state, configuration)
+      })
       return clusterId
     }
     const { contact, welcome } = await this.#askToJoin(beginning.contacts({ signal }), { signal })
-    await this.#storage.found({ clusterId: welcome.clusterId, nodeId }, welcome.founding, { isReady: false, present: welcome.present })
+    const { founding, present } = welcome
+    const state = foundingState(this.#parts.state, founding)
+    await this.#storage.found({ clusterId: welcome.clusterId, nodeId }, founding, { isReady: false, present, state })
     this.#parts.log.info({ cluster: welcome.clusterId, through: contact, members: welcome.present.members.length }, 'joined')
     return welcome.clusterId
   }

@@ -20,6 +20,11 @@ export class Removal {
     this.#self = self
   }
 
+  /** Told where the log may be cut so short that it does not say so any more. */
+  wasMember(): void {
+    this.#wasMember = true
+  }
+
   /** The entry that removed it; `null` for a member, and for one that is not a member yet. */
   get at(): number | null {
     return this.#logged ?? this.#heard

@@ -4,7 +4,7 @@
  * the log, never by a clock.
  */
 import { key, numberKey, numberOf, prefixRange } from '../state/keys.ts'
-import type { Store, WriteOp } from '../state/store.ts'
+import type { Rows, WriteOp } from '../state/store.ts'
 import { readNumber, writeNumber } from './codec.ts'
 
 /** Who proposed an operation: one start of one peer. */
@@ -70,7 +70,7 @@ export function requireStamp(data: Uint8Array): void {
 
 export class Sessions {
   readonly #sessionsMax: number
-  readonly #sessions = new Map<string, Session>()
+  #sessions = new Map<string, Session>()
   /** Pages to write, by origin. */
   readonly #changed = new Map<string, Set<number>>()
 
@@ -79,14 +79,15 @@ export class Sessions {
     this.#sessionsMax = max
   }
 
-  async load(store: Store): Promise<void> {
-    for await (const [row, value] of store.rows(prefixRange(prefix))) {
-      const name = row.subarray(prefix.length)
-      const origin = Buffer.from(name.subarray(0, originBytes)).toString('hex')
-      // The row of a session comes before those of its pages.
-      if (name.length === originBytes) {
-        this.#sessions.set(origin, { used: numberOf('', value), answeredBelow: numberOf('', value.subarray(8)), outcomes: new Map() })
-      } else readPage(numberOf('', name.subarray(originBytes)), value, this.#sessions.get(origin)?.outcomes)
+  async load(state: Rows): Promise<void> {
+    this.#sessions = await read(state)
+  }
+
+  /** Another state is about to take the place of the one that these are from. The function that comes back is called once it has. */
+  async adopt(state: Rows): Promise<() => void> {
+    const sessions = await read(state)
+    return () => {
+      this.#sessions = sessions
     }
   }
 
@@ -103,6 +104,11 @@ export class Sessions {
     this.#forgetAnswered(origin, session, answeredBelow)
     if (this.#sessions.size > this.#sessionsMax) this.#forgetOldest()
     return 'new'
+  }
+
+  outcome({ origin, sequence }: Pick<Stamp, 'origin' | 'sequence'>): Outcome | undefined {
+    const outcome = this.#sessions.get(origin)?.outcomes.get(sequence)
+    return outcome === 'running' ? undefined : outcome
   }
 
   /** What an admitted operation answered. */
@@ -158,6 +164,19 @@ export class Sessions {
     if (sequence !== undefined) pages.add(Math.floor(sequence / pageSize))
     this.#changed.set(origin, pages)
   }
+}
+
+async function read(state: Rows): Promise<Map<string, Session>> {
+  const sessions = new Map<string, Session>()
+  for await (const [row, value] of state.rows(prefixRange(prefix))) {
+    const name = row.subarray(prefix.length)
+    const origin = Buffer.from(name.subarray(0, originBytes)).toString('hex')
+    // The row of a session comes before those of its pages.
+    if (name.length === originBytes) {
+      sessions.set(origin, { used: numberOf('', value), answeredBelow: numberOf('', value.subarray(8)), outcomes: new Map() })
+    } else readPage(numberOf('', name.subarray(originBytes)), value, sessions.get(origin)?.outcomes)
+  }
+  return sessions
 }
 
 /** `undefined` where the page holds nothing. */

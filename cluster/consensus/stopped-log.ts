@@ -6,15 +6,19 @@ import { randomBytes } from 'node:crypto'
 import { ClusterError } from '../../src/errors.ts'
 import type { PeerId } from '../../src/types.ts'
 import type { Configuration, Entry, Restored } from '../raft/types.ts'
+import type { Spaces } from '../state/spaces.ts'
 import type { Store, WriteOp } from '../state/store.ts'
 import { Applier, type Step } from './apply.ts'
 import type { ClusterMember, Proposed, StateMachine } from './consensus.ts'
+import { foundingState } from './marker.ts'
 import { fromConfiguration, type Newcomer, toMember } from './members.ts'
 import { Sessions, stamp } from './sessions.ts'
 import { type Identity, LogStorage } from './storage.ts'
 
 export interface StoppedLogParts {
   readonly store: Store
+  /** Of the same store. */
+  readonly state: Spaces
   readonly machine: StateMachine
 }
 
@@ -33,6 +37,7 @@ export class StoppedLog {
   readonly #origin = randomBytes(8).toString('hex')
   #identity: Identity
   #terms: Restored['terms']
+  readonly #truncated: Restored['truncated']
   #configuration: Configuration
   #term: number
   #lastIndex: number
@@ -44,19 +49,21 @@ export class StoppedLog {
   #last: Promise<unknown> = Promise.resolve()
 
   private constructor(
-    { store, machine }: StoppedLogParts,
+    { store, state, machine }: StoppedLogParts,
     { storage, identity, restored, sessions }: { storage: LogStorage; identity: Identity; restored: Restored; sessions: Sessions }
   ) {
     this.#store = store
     this.#storage = storage
     this.#identity = identity
     this.#terms = restored.terms
+    this.#truncated = restored.truncated
     this.#configuration = restored.configurations.at(-1)?.configuration ?? { members: [] }
     this.#term = restored.hardState.term
     this.#lastIndex = restored.lastIndex
     this.#commit = restored.hardState.commit
     this.#applied = restored.applied
-    this.#applier = new Applier({ machine, sessions, storage, raft: { cached: () => undefined, termAt: index => this.#termAt(index) } })
+    const raft = { cached: () => undefined, termAt: (index: number) => this.#termAt(index) }
+    this.#applier = new Applier({ machine, sessions, storage, state, raft })
   }
 
   /** `undefined` where the folder belongs to no cluster yet. @throws ClusterError `cannot_start` where the rows contradict each other */
@@ -64,9 +71,9 @@ export class StoppedLog {
     const storage = new LogStorage(parts.store)
     const identity = await storage.identityOf(self)
     if (identity === undefined) return undefined
-    const restored = await storage.load()
+    const restored = await storage.load(parts.state)
     const sessions = new Sessions()
-    await sessions.load(parts.store)
+    await sessions.load(parts.state)
     return new StoppedLog(parts, { storage, identity, restored, sessions })
   }
 
@@ -74,7 +81,11 @@ export class StoppedLog {
   static async found(parts: StoppedLogParts, { clusterId, self }: { clusterId: string; self: Newcomer }): Promise<StoppedLog> {
     const configuration = { members: [toMember(self, true)] }
     const storage = new LogStorage(parts.store)
-    await storage.found({ clusterId, nodeId: self.id }, configuration, { isReady: true, present: configuration })
+    await storage.found({ clusterId, nodeId: self.id }, configuration, {
+      isReady: true,
+      present: configuration,
+      state: foundingState(parts.state, configuration)
+    })
     const log = await StoppedLog.open(parts, self.id)
     if (log === undefined) throw new Error('a folder that was founded belongs to nobody')
     return log
@@ -185,6 +196,7 @@ export class StoppedLog {
   }
 
   #termAt(index: number): number | undefined {
+    if (index === this.#truncated.index) return this.#truncated.term
     return this.#terms.findLast(run => run.index <= index)?.term
   }
 }

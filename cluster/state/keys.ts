@@ -1,13 +1,19 @@
 /**
  * The rows of the store, by prefix. Integers in keys are 8 bytes big-endian, so that bytes order as numbers do.
- * `a/`, `c/`, `d/`, `n/`, `p/count`, `p/hash`, `s/` and `x/` are the state: the same on every peer that has applied the same entries.
+ * The state, the same on every peer that has applied the same entries, lies in one of two spaces: `0/` or `1/` stands before the keys of its rows.
  *
  * | key | value | owner |
  * |---|---|---|
- * | `m/…` | identity of the folder, hard state, applied index, first members, readiness | consensus/storage.ts |
+ * | `m/…` | identity of the folder, hard state, first members, readiness, where the log begins | consensus/storage.ts |
+ * | `m/space` | which of the two spaces holds the state | state/spaces.ts |
+ * | `m/incoming` | how far a state from another peer has come | consensus/snapshot-receiver.ts |
  * | `l/` index | log entry | consensus/storage.ts |
  * | `t/` index | term that begins with that entry | consensus/storage.ts |
  * | `g/` index | configuration that became effective there | consensus/storage.ts |
+ * | `p/generation` | number of the last comparison with Kubo | ipfs/holdings.ts |
+ * | `k/` cid bytes | what this peer's Kubo has, as last seen | ipfs/holdings.ts |
+ * | `0/` or `1/`, then a key of those below | the state | state/spaces.ts |
+ * | `p/applied`, `p/configuration` | how far the state has come: the last entry, and the members by then | consensus/marker.ts |
  * | `c/` origin | how far one start of a peer has been answered | consensus/sessions.ts |
  * | `c/` origin, page | results that it may still ask for | consensus/sessions.ts |
  * | `s/` cid bytes | pin | state/pin-rows.ts |
@@ -17,8 +23,6 @@
  * | `a/` index | time and words of a note: what an operator did past the rules | state/notes.ts |
  * | `p/count` | number of pins | state/summary.ts |
  * | `p/hash` | index of the last change (where the folder was of format 1: of that or a later entry), hash of all pins | state/summary.ts |
- * | `p/generation` | number of the last comparison with Kubo | ipfs/holdings.ts |
- * | `k/` cid bytes | what this peer's Kubo has, as last seen | ipfs/holdings.ts |
  */
 import type { Range } from './store.ts'
 

@@ -9,7 +9,7 @@ import { prefixRange } from './keys.ts'
 import { outlineOfRecord } from './outline.ts'
 import { pins } from './pin-rows.ts'
 import { decodePin } from './record.ts'
-import type { Store } from './store.ts'
+import type { Rows } from './store.ts'
 
 export interface PinPagesSettings {
   /** Bytes that are kept between two lists. A larger pinset is read anew by each. */
@@ -38,7 +38,7 @@ interface Reading {
 const defaults: PinPagesSettings = { keptBytesMax: 8 << 20, unreadChangesMax: 20_000, meanwhileMax: 10_000, readersMax: 8 }
 
 export class PinPages {
-  readonly #store: Pick<Store, 'pages'>
+  readonly #state: Pick<Rows, 'pages'>
   readonly #settings: PinPagesSettings
   #kept: readonly PinPage[] | null = null
   #keptBytes = 0
@@ -47,8 +47,8 @@ export class PinPages {
   /** The list whose pages may be kept. */
   #reading: Reading | null = null
 
-  constructor({ store }: { store: Pick<Store, 'pages'> }, settings: Partial<PinPagesSettings> = {}) {
-    this.#store = store
+  constructor({ state }: { state: Pick<Rows, 'pages'> }, settings: Partial<PinPagesSettings> = {}) {
+    this.#state = state
     this.#settings = { ...defaults, ...settings }
   }
 
@@ -71,6 +71,12 @@ export class PinPages {
     this.#unreadChanges += changes.length
     if (this.#unreadChanges > unreadChangesMax) this.#kept = null
     else this.#kept = this.#changed(this.#kept, changes)
+  }
+
+  /** Another state has taken the place of the one that was read. */
+  forget(): void {
+    this.#kept = null
+    this.#giveUp()
   }
 
   async *#readKept(pages: readonly PinPage[]): AsyncGenerator<PinPage, void, undefined> {
@@ -98,7 +104,7 @@ export class PinPages {
 
   async *#stored(): AsyncGenerator<PinPage, void, undefined> {
     const writer = new PageWriter()
-    for await (const rows of this.#store.pages(prefixRange(pins))) {
+    for await (const rows of this.#state.pages(prefixRange(pins))) {
       for (const [row, value] of rows) {
         writer.add(row, pins.length, outlineOfRecord(value) ?? outlineOf(decodePin(cidFromBytes(row.subarray(pins.length)), value)))
         if (writer.isFull) yield writer.take()

@@ -20,7 +20,7 @@ import { decodeOperation, encodeResult, type PinOperation } from './operations.t
 import { PinPages } from './pin-pages.ts'
 import { cidOfTimeKey, expiries, pinKey, pins, writesFor } from './pin-rows.ts'
 import { decodePin } from './record.ts'
-import type { Store } from './store.ts'
+import type { Rows } from './store.ts'
 import { changed, countKey, emptySummary, hashKey, hashText, readSummary, type Summary, summaryOf, writeSummary } from './summary.ts'
 
 /** Pins that were looked at or changed last, kept in memory: applying a change looks again at what its proposer has just looked at. */
@@ -29,24 +29,24 @@ const recentMax = 2_048
 const bulkMin = 256
 
 export class Pinset implements StateMachine {
-  readonly #store: Store
+  readonly #state: Rows
   readonly #listeners = new Set<(changes: readonly PinChange[]) => void>()
   /** As it is stored, also where there is none (`null`); a promise while it is being read. */
-  readonly #recent = new Recent<Cid, Pin | null | Promise<Pin | undefined>>(recentMax)
+  #recent = new Recent<Cid, Pin | null | Promise<Pin | undefined>>(recentMax)
+  readonly #replacedListeners = new Set<() => void>()
   readonly #watchers = new Watchers<Cid>()
   readonly #marks = new Marks()
   readonly #pages: PinPages
   #summary = emptySummary
 
-  constructor({ store }: { store: Store }) {
-    this.#store = store
-    this.#pages = new PinPages({ store })
+  constructor({ state }: { readonly state: Rows }) {
+    this.#state = state
+    this.#pages = new PinPages({ state })
   }
 
   /** Reads what is known of all pins. Call it once, before anything is applied. */
   async start(): Promise<void> {
-    this.#summary = await readSummary(this.#store)
-    this.#marks.reset(this.#summary)
+    this.#become(await readSummary(this.#state))
   }
 
   /** Agreed pins. */
@@ -83,7 +83,7 @@ export class Pinset implements StateMachine {
 
   /** In the order of CID bytes, from one consistent cut. `after` goes on behind a CID that was seen. */
   async *list({ after }: { after?: Cid | undefined } = {}): AsyncIterable<Pin> {
-    for await (const rows of this.#store.pages(prefixRange(pins, after && cidBytes(after)))) {
+    for await (const rows of this.#state.pages(prefixRange(pins, after && cidBytes(after)))) {
       for (const [row, value] of rows) yield decodePin(cidFromBytes(row.subarray(pins.length)), value)
     }
   }
@@ -96,7 +96,7 @@ export class Pinset implements StateMachine {
   /** As {@link list}, with the index of the last change that is in it, which is the same cut. */
   async cut(): Promise<StateExport> {
     // The summary lies before the pins: one reading of the store, which is of one moment, has both.
-    const rows = this.#store.rows({ gte: countKey, lt: prefixRange(pins).lt })[Symbol.asyncIterator]()
+    const rows = this.#state.rows({ gte: countKey, lt: prefixRange(pins).lt })[Symbol.asyncIterator]()
     let count: Uint8Array | undefined
     let hash: Uint8Array | undefined
     let next = await rows.next()
@@ -119,7 +119,7 @@ export class Pinset implements StateMachine {
     const { limit = Number.POSITIVE_INFINITY } = filter
     let left = limit
     if (left <= 0) return
-    for await (const pin of isOrdered(filter) ? listed(this.#store, filter) : this.list()) {
+    for await (const pin of isOrdered(filter) ? listed(this.#state, filter) : this.list()) {
       if (!fits(pin, filter)) continue
       yield pin
       if (--left <= 0) return
@@ -129,13 +129,19 @@ export class Pinset implements StateMachine {
   /** Pins whose time is over at `nowMs`, the oldest first. */
   async *expired(nowMs: number): AsyncIterable<Cid> {
     const range = { gte: key(expiries), lt: numberKey(expiries, nowMs + 1) }
-    for await (const [row] of this.#store.rows(range)) yield cidOfTimeKey(row)
+    for await (const [row] of this.#state.rows(range)) yield cidOfTimeKey(row)
   }
 
   /** Called with every batch of changes, in order, after it is stored. Must neither throw nor wait. */
   onChange(listener: (changes: readonly PinChange[]) => void): Disposable {
     this.#listeners.add(listener)
     return { [Symbol.dispose]: () => this.#listeners.delete(listener) }
+  }
+
+  /** Called where another peer's state took the place of this one: anything may have changed. Must neither throw nor wait. */
+  onReplaced(listener: () => void): Disposable {
+    this.#replacedListeners.add(listener)
+    return { [Symbol.dispose]: () => this.#replacedListeners.delete(listener) }
   }
 
   /** Called after every change of one pin. Must neither throw nor wait. */
@@ -155,8 +161,25 @@ export class Pinset implements StateMachine {
     return { writes, results, committed: () => this.#committed(changes, summaries) }
   }
 
+  async adopt(state: Rows): Promise<() => void> {
+    const summary = await readSummary(state)
+    return () => {
+      this.#become(summary)
+      // Reads that are under way find that their place is taken.
+      this.#recent = new Recent(recentMax)
+      this.#pages.forget()
+      for (const listener of this.#replacedListeners) listener()
+      this.#watchers.notifyAll()
+    }
+  }
+
+  #become(summary: Summary): void {
+    this.#summary = summary
+    this.#marks.reset(summary)
+  }
+
   async #read(cid: Cid, bytes = cidBytes(cid)): Promise<Pin | undefined> {
-    const value = await this.#store.get(pinKey(bytes))
+    const value = await this.#state.get(pinKey(bytes))
     return value && decodePin(cid, value)
   }
 

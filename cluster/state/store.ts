@@ -25,6 +25,8 @@ export interface Rows {
   get(key: Uint8Array): Promise<Uint8Array | undefined>
   /** Rows in key order, as of the first step, whatever is written meanwhile. Leaving the loop early closes what is open below. */
   rows(range: Range, options?: RowsOptions): AsyncIterable<Row>
+  /** As {@link rows}, as many at a time as the engine gives: a step for each costs more than the row. */
+  pages(range: Range, options?: RowsOptions): AsyncIterable<readonly Row[]>
 }
 
 export interface WriteOptions {
@@ -36,8 +38,6 @@ export type Engine = 'rocksdb' | 'leveldb'
 
 export interface Store extends Rows, AsyncDisposable {
   readonly engine: Engine
-  /** As {@link rows}, as many at a time as the engine gives: a step for each costs more than the row. */
-  pages(range: Range, options?: RowsOptions): AsyncIterable<readonly Row[]>
   /**
    * Applies `ops` in order, all or nothing, after every write that was asked for before. Writes that wait for the running one are
    * merged into one batch. `sync`: on disk, not only in the operating system, when it resolves.

@@ -1,6 +1,7 @@
 /** Loaded into a peer before the program: one of the bugs on purpose of the simulation, in a real daemon. `?mutation=NAME` says which. */
 import { registerHooks } from 'node:module'
-import { mutated, mutations } from '../sim/mutations.ts'
+import { mutated } from '../sim/mutated.ts'
+import { mutations } from '../sim/mutations.ts'
 
 const name = new URL(import.meta.url).searchParams.get('mutation')
 const mutation = mutations.find(mutation => mutation.name === name)

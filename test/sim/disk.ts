@@ -29,10 +29,15 @@ export interface Durable {
   readonly lastIndex: number
   readonly hardState: HardState
   readonly applied: number
+  /** The entry before the first one kept. */
+  readonly truncated: number
 }
 
 const hardStateName = 'm/hard-state'
-const appliedName = 'm/applied'
+const truncatedName = 'm/truncated'
+const choiceName = 'm/space'
+/** Behind the name of the space. */
+const appliedName = '/p/applied'
 const entryPrefix = key('l/')
 
 export class Disk {
@@ -41,10 +46,13 @@ export class Disk {
   #visible = new Table()
   /** Written, or being written, but not certain to survive. */
   #pending: Batch[] = []
-  /** Terms of the durable entries; the one with index i is at i - 1. */
+  /** Terms of the durable entries, also of those that were cut away since; the one with index i is at i - 1. */
   readonly #terms: number[] = []
   #hardState: HardState = { term: 0, vote: null, commit: 0 }
-  #applied = 0
+  /** In each of the two spaces. */
+  readonly #applied = [0, 0]
+  #space = 0
+  #truncated = 0
   delayMax: number
   /** The next write fails, and so does everything behind it. */
   isBroken = false
@@ -55,7 +63,8 @@ export class Disk {
   }
 
   get durable(): Durable {
-    return { lastIndex: this.#terms.length, hardState: this.#hardState, applied: this.#applied }
+    const applied = this.#applied[this.#space] ?? 0
+    return { lastIndex: this.#terms.length, hardState: this.#hardState, applied, truncated: this.#truncated }
   }
 
   durableTermAt(index: number): number | undefined {
@@ -115,8 +124,16 @@ export class Disk {
       async *pages(range: Range, options) {
         yield await Array.fromAsync(this.rows(range, options))
       },
-      async clear() {
-        throw new Error('consensus clears nothing')
+      async clear(range) {
+        for (;;) {
+          await pause()
+          const rows = disk.#visible.range(range, { limit: 3 })
+          if (rows.length === 0) return
+          await this.write(
+            rows.map(([key]) => ({ type: 'delete', key })),
+            { sync: false }
+          )
+        }
       },
       async [Symbol.asyncDispose]() {}
     }
@@ -137,17 +154,26 @@ export class Disk {
     }
   }
 
+  #truncate([index, term]: [number, number]): void {
+    this.#truncated = index
+    while (this.#terms.length < index) this.#terms.push(0)
+    this.#terms[index - 1] = term
+  }
+
   #note(op: WriteOp): void {
     if (isEntry(op.key)) {
       const index = numberOf('l/', op.key)
-      if (op.type === 'delete') this.#terms.length = Math.min(this.#terms.length, index - 1)
+      // Where the log is cut at its beginning, what was there stays known.
+      if (op.type === 'delete') this.#terms.length = index > this.#truncated ? Math.min(this.#terms.length, index - 1) : this.#terms.length
       else this.#terms[index - 1] = decodeEntry(op.value).term
       return
     }
     if (op.type === 'delete') return
     const name = Buffer.from(op.key).toString('latin1')
     // A row begins with its checksum.
-    if (name === appliedName) this.#applied = decode(op.value.subarray(4)) as number
+    if (name.endsWith(appliedName)) this.#applied[Number(name[0])] = (decode(op.value.subarray(4)) as [number, number])[0]
+    if (name === choiceName) this.#space = op.value[0] ?? 0
+    if (name === truncatedName) this.#truncate(decode(op.value.subarray(4)) as [number, number])
     if (name !== hardStateName) return
     const [term, vote, commit] = decode(op.value.subarray(4)) as [number, string | null, number]
     this.#hardState = { term, vote, commit }

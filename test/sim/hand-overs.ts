@@ -1,7 +1,7 @@
 /** What a leader that hands over may do: nothing new, not for long, and only in the leadership in which it was asked to. */
 import type { Message, RaftStatus } from '../../cluster/raft/types.ts'
-import type { Watched } from './invariants.ts'
 import { electionMs, tickMs } from './plan.ts'
+import type { Watched } from './seen.ts'
 import { check } from './violation.ts'
 
 interface Begun {
@@ -33,11 +33,13 @@ export class HandOvers {
   }
 
   /** The successor is asked to stand. */
-  sent(peer: Watched, { index, term }: Extract<Message, { type: 'timeout_now' }>, successor: Watched | undefined): void {
+  sent(
+    { name }: Watched,
+    { index, term }: Extract<Message, { type: 'timeout_now' }>,
+    successor: { readonly term: number; readonly hasEntry: boolean }
+  ): void {
     // It may have lost its life since it said that it has the entry, never its log; and by then somebody else may lead.
-    const isLate = (successor?.disk.durable.hardState.term ?? 0) > term
-    const hasAll = successor?.disk.durableTermAt(index) === peer.core.termAt(index)
-    check(isLate || hasAll, 'hand-over', `${peer.name} hands over to a peer without entry ${index}`)
+    check(successor.term > term || successor.hasEntry, 'hand-over', `${name} hands over to a peer without entry ${index}`)
   }
 }
 

@@ -3,49 +3,11 @@
  * the others follow from its thesis, 3.8 and 4, and from bugs that real systems had. Most are checked only where something changed, so that
  * they are cheap enough to be always on.
  */
-import type { Raft } from '../../cluster/raft/raft.ts'
-import type { Configuration, Entry, Message, NodeId, RaftStatus, ReadState, Ready } from '../../cluster/raft/types.ts'
-import type { Disk } from './disk.ts'
+import type { Configuration, Entry, Message, NodeId, RaftStatus, ReadState, Ready, Snapshot } from '../../cluster/raft/types.ts'
 import { HandOvers } from './hand-overs.ts'
 import { ReadRounds } from './read-rounds.ts'
+import { type Committed, digest, key, type Record, votersOf, type Watched } from './seen.ts'
 import { check, fail } from './violation.ts'
-
-/** What the checks see of a peer. */
-export interface Watched {
-  readonly id: NodeId
-  /** For people. */
-  readonly name: string
-  readonly disk: Disk
-  /** Started how often. */
-  readonly life: number
-  readonly isUp: boolean
-  readonly core: Pick<Raft, 'status' | 'termAt'>
-}
-
-/** What was seen of one life of a peer. */
-interface Record {
-  readonly life: number
-  term: number
-  commit: number
-  applied: number
-  /** Commit index of the last `Ready`. */
-  handedCommit: number
-  /** Digest of every prefix of the log handed out for writing; index 0 is before the first entry. */
-  readonly prefixes: number[]
-  readonly configurations: { readonly index: number; readonly configuration: Configuration }[]
-  /** The term it leads, and its commit index when that was last looked at. */
-  leads: number | null
-  ledCommit: number
-  /** It led that term at the `Ready` before, so nothing may be dropped from its log any more. */
-  handedLeads: number | null
-}
-
-interface Committed {
-  readonly prefix: number
-  readonly term: number
-  /** The commit happened in this term at the latest. */
-  readonly inTerm: number
-}
 
 export class Invariants {
   readonly #founding: Configuration
@@ -97,7 +59,7 @@ export class Invariants {
 
   started(peer: Watched): void {
     const status = peer.core.status()
-    const { lastIndex, applied, hardState } = peer.disk.durable
+    const { lastIndex, applied, hardState, truncated } = peer.disk.durable
     const record: Record = {
       life: peer.life,
       term: status.term,
@@ -111,11 +73,12 @@ export class Invariants {
       handedLeads: null
     }
     for (let index = 1; index <= lastIndex; index++) {
-      const at = key(peer.disk.durableTermAt(index) ?? 0, index)
+      const at = key(this.#durableTermAt(peer, index) ?? 0, index)
       record.prefixes.push(this.#prefixOf.get(at) ?? fail('I3 log matching', `${peer.name} found an entry ${index} that nobody wrote`))
       const configuration = this.#proposed.get(at)
       if (configuration) record.configurations.push({ index, configuration })
     }
+    check(truncated <= applied, 'I15 order of indexes', `${peer.name} woke up with ${applied} applied and a log from ${truncated} on`)
     check(status.term >= hardState.term, 'I14 monotone', `${peer.name} started in term ${status.term}, on disk is ${hardState.term}`)
     check(status.commit >= Math.max(applied, Math.min(hardState.commit, lastIndex)), 'I14 monotone', `${peer.name} forgot its commit index`)
     const isCommitted = applied === 0 || record.prefixes[applied] === this.#committed[applied - 1]?.prefix
@@ -174,7 +137,7 @@ export class Invariants {
     while (known > 0 && (this.#committed[known - 1]?.inTerm ?? 0) >= term) known--
     const wanted = this.#committed[known - 1]?.term
     check(
-      wanted === undefined || peer.core.termAt(known) === wanted,
+      wanted === undefined || this.#termAt(peer, known) === wanted,
       'I6 leader completeness',
       `${peer.name} leads term ${term} without entry ${known} of term ${wanted}`
     )
@@ -187,7 +150,7 @@ export class Invariants {
     const found = peer.core.termAt(commit)
     check(found === term, 'I9 current term only', `${peer.name} in term ${term} committed ${commit} of term ${found}`)
     const ids = this.#voters(peer, status)
-    const holders = ids.filter(id => this.#watched.get(id)?.disk.durableTermAt(commit) === term)
+    const holders = ids.filter(id => this.#hasDurably(id, commit, term))
     check(
       holders.length > ids.length / 2,
       'I7 commit needs a durable quorum',
@@ -198,7 +161,7 @@ export class Invariants {
   /** The voters by what was proposed, whatever the core makes of it. */
   #voters(peer: Watched, { configurationIndex }: RaftStatus): readonly NodeId[] {
     const configuration =
-      configurationIndex === 0 ? this.#founding : this.#proposed.get(key(peer.core.termAt(configurationIndex) ?? 0, configurationIndex))
+      configurationIndex === 0 ? this.#founding : this.#proposed.get(key(this.#termAt(peer, configurationIndex) ?? 0, configurationIndex))
     if (configuration === undefined)
       fail('I19 configurations', `${peer.name} follows a configuration at ${configurationIndex} that is not in its log`)
     return votersOf(configuration)
@@ -293,6 +256,56 @@ export class Invariants {
     check(isCommitted, 'I18 only committed is applied', `${peer.name} applied ${to}`)
   }
 
+  /** The state of another peer takes the place of this peer's. */
+  installed(peer: Watched, { index, term, configuration }: Snapshot): void {
+    const record = this.#recordOf(peer)
+    const agreed = this.#committed[index - 1]
+    if (agreed?.term !== term) fail('I18 only committed is applied', `${peer.name} gets a state as of ${index} of term ${term}: not agreed`)
+    check(index > record.applied, 'I14 monotone', `${peer.name} goes back from ${record.applied} to ${index}`)
+    const isContinued = record.prefixes[index] === agreed.prefix
+    if (!isContinued) record.prefixes.length = Math.min(record.prefixes.length, index + 1)
+    for (let at = 1; at <= index; at++) record.prefixes[at] = this.#committed[at - 1]?.prefix ?? 0
+    const later = record.configurations.filter(known => isContinued && known.index > index)
+    const effective = this.#configurationAt(index)
+    record.configurations.splice(0, record.configurations.length, effective, ...later)
+    const isTheSame = votersOf(effective.configuration).toSorted().join() === votersOf(configuration.configuration).join()
+    const detail = `${peer.name} gets the members as of ${configuration.index} with the state as of ${index}: they are those of ${effective.index}`
+    check(effective.index === configuration.index && isTheSame, 'I23 snapshot fidelity', detail)
+    record.applied = record.handedCommit = index
+  }
+
+  /** The latest change of members in what is agreed up to `index`. */
+  #configurationAt(index: number): { readonly index: number; readonly configuration: Configuration } {
+    for (let at = index; at > 0; at--) {
+      const configuration = this.#proposed.get(key(this.#committed[at - 1]?.term ?? 0, at))
+      if (configuration) return { index: at, configuration }
+    }
+    return { index: 0, configuration: this.#founding }
+  }
+
+  /** The peer cut the beginning of its log away. */
+  compacted(peer: Watched, { index, term }: { readonly index: number; readonly term: number }): void {
+    const { applied } = this.#recordOf(peer)
+    check(index <= applied, 'I15 order of indexes', `${peer.name} cuts its log up to ${index}, applied are ${applied}`)
+    check(this.#committed[index - 1]?.term === term, 'I5 committed is for ever', `${peer.name} cut away another entry ${index}`)
+  }
+
+  /** Also of an entry that is cut away. */
+  #termAt(peer: Watched, index: number): number | undefined {
+    const known = peer.core.termAt(index)
+    return known === undefined && index <= peer.core.status().lastIndex ? this.#committed[index - 1]?.term : known
+  }
+
+  /** Also of an entry that is part of the state alone. */
+  #durableTermAt(peer: Pick<Watched, 'disk'>, index: number): number | undefined {
+    return index <= peer.disk.durable.truncated ? this.#committed[index - 1]?.term : peer.disk.durableTermAt(index)
+  }
+
+  #hasDurably(id: NodeId, index: number, term: number): boolean {
+    const peer = this.#watched.get(id)
+    return peer !== undefined && this.#durableTermAt(peer, index) === term
+  }
+
   /** A message leaves the peer. */
   sent(peer: Watched, message: Message): void {
     const { hardState, lastIndex } = peer.disk.durable
@@ -300,10 +313,13 @@ export class Invariants {
     this.#rounds.sent(message)
     if (message.type === 'vote_reply' && !message.isPreVote && !message.rejected) this.#granted(peer, term, message.to)
     if (message.type === 'vote' && !message.isPreVote) this.#granted(peer, term, peer.id)
-    if (message.type === 'timeout_now') this.handOvers.sent(peer, message, this.#watched.get(message.to))
+    if (message.type === 'timeout_now') {
+      const hasEntry = this.#hasDurably(message.to, message.index, this.#termAt(peer, message.index) ?? 0)
+      this.handOvers.sent(peer, message, { term: this.#watched.get(message.to)?.disk.durable.hardState.term ?? 0, hasEntry })
+    }
     if (message.type === 'append_reply' && !message.rejected && message.index > 0) {
       const wanted = this.#leaderTermAt(term, message.index)
-      const isTheSame = wanted === undefined || peer.disk.durableTermAt(message.index) === wanted
+      const isTheSame = wanted === undefined || this.#durableTermAt(peer, message.index) === wanted
       const isDurable = hardState.term >= term && lastIndex >= message.index && isTheSame
       check(
         isDurable,
@@ -317,7 +333,7 @@ export class Invariants {
   #leaderTermAt(term: number, index: number): number | undefined {
     for (const [id, { leads, life }] of this.#records) {
       const leader = this.#watched.get(id)
-      if (leads === term && leader?.life === life && leader.isUp) return leader.core.termAt(index)
+      if (leads === term && leader?.life === life && leader.isUp) return this.#termAt(leader, index)
     }
     return undefined
   }
@@ -351,25 +367,4 @@ export class Invariants {
     if (record?.life !== peer.life) throw new Error(`${peer.name} was not started`)
     return record
   }
-}
-
-export function votersOf({ members }: Configuration): readonly NodeId[] {
-  return members.filter(({ isVoter }) => isVoter).map(({ id }) => id)
-}
-
-function key(term: number, index: number): number {
-  return term * 2 ** 24 + index
-}
-
-/** Digest of the log up to and with `entry`: 52 bits, in two halves that are mixed apart. */
-export function digest(before: number, entry: Entry): number {
-  let low = Math.imul((before | 0) ^ entry.term, 0x85ebca6b) ^ entry.index
-  let high = Math.imul(((before / 2 ** 32) | 0) ^ entry.index, 0xc2b2ae35) ^ entry.type.length
-  if (entry.type === 'normal') {
-    for (const byte of entry.data) {
-      low = Math.imul(low ^ byte, 0x01000193)
-      high = Math.imul(high + byte, 0x9e3779b1) ^ (high >>> 15)
-    }
-  }
-  return (high & 0xfffff) * 2 ** 32 + ((low ^ (low >>> 13)) >>> 0)
 }

@@ -1,10 +1,7 @@
 /**
  * Bugs on purpose: what the simulation finds is only worth something if it finds these. Each one changes one line of a module while it is loaded,
- * so the product carries nothing for it; a mutation whose line is not there any more fails, and is to be brought in line with the code.
+ * (`mutated.ts`), so the product carries nothing for it; a mutation whose line is not there any more fails, and is to be brought in line with the code.
  */
-import { registerHooks } from 'node:module'
-import { pathToFileURL } from 'node:url'
-
 export interface Mutation {
   readonly name: string
   /** Below `cluster`, without its ending. */
@@ -157,9 +154,9 @@ export const mutations: readonly Mutation[] = [
     wrong: '-1'
   },
   // ---- once and only once ----
-  { name: 'applied-index-apart-from-the-state', file: 'consensus/apply', line: ', storage.applied(index)]', wrong: ']' },
+  { name: 'applied-index-apart-from-the-state', file: 'consensus/apply', line: ', ...markerWrites(entries)]', wrong: ']' },
   { name: 'sessions-are-not-stored', file: 'consensus/apply', line: '...sessions.writes(), ', wrong: '' },
-  { name: 'sessions-are-forgotten-at-a-restart', file: 'consensus/driver', line: 'await this.#sessions.load(store)', wrong: '' },
+  { name: 'sessions-are-forgotten-at-a-restart', file: 'consensus/driver', line: 'await this.#sessions.load(state)', wrong: '' },
   { name: 'applies-a-repetition', file: 'consensus/sessions', line: 'if (known !== undefined) return known', wrong: '' },
   {
     name: 'applies-what-was-answered-long-ago',
@@ -237,7 +234,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'looks-for-votes-though-it-was-removed',
     file: 'consensus/driver',
-    line: "if (this.#removal.at === null || raft.role === 'leader') raft.tick()",
+    line: "if (this.#members.removedAt === null || raft.role === 'leader') raft.tick()",
     wrong: 'raft.tick()'
   },
   // ---- handing over ----
@@ -266,6 +263,88 @@ export const mutations: readonly Mutation[] = [
     line: 'term: node.term, isTransfer })',
     wrong: 'term: node.term, isTransfer: false })'
   },
+  // ---- snapshots and compaction ----
+  {
+    name: 'leaves-sessions-out-of-a-snapshot',
+    file: 'consensus/snapshot-source',
+    line: 'else rows.push(value)',
+    wrong: 'else if (value[0][0] !== 0x63) rows.push(value)'
+  },
+  {
+    name: 'keeps-its-sessions-when-it-gets-a-state',
+    file: 'consensus/snapshots',
+    line: 'await sessions.adopt(state.spare)',
+    wrong: '() => {}'
+  },
+  {
+    name: 'keeps-its-members-when-it-gets-a-state',
+    file: 'raft/membership',
+    line: '{ ...placed, configuration: sorted(placed.configuration) }, ...later)',
+    wrong: '...this.#history)'
+  },
+  {
+    name: 'keeps-a-log-that-contradicts-a-state',
+    file: 'raft/log',
+    line: 'const isContinued = this.termAt(last.index) === last.term',
+    wrong: 'const isContinued = this.termAt(last.index) !== undefined'
+  },
+  {
+    name: 'takes-a-state-before-it-is-whole',
+    file: 'consensus/snapshot-receiver',
+    line: 'if (!chunk.isLast) return false',
+    wrong: 'if (chunk.number === 0 && !chunk.isLast) return false'
+  },
+  {
+    name: 'gives-chunks-in-the-wrong-order',
+    file: 'consensus/snapshot-source',
+    line: 'isLast, rows, checksum }\n    return transfer.last',
+    wrong:
+      'isLast, rows, checksum }\n    return number === 2 && !isLast ? this.#chunk(transfer, 3).then(later => ({ ...later, number: 2 })) : transfer.last'
+  },
+  { name: 'takes-a-state-apart-from-its-log', file: 'consensus/snapshots', line: ' state.choice(),', wrong: '' },
+  {
+    name: 'takes-a-state-that-is-older-than-its-own',
+    file: 'raft/snapshot',
+    line: "if (index <= node.commit || node.role === 'leader')",
+    wrong: "if (node.role === 'leader')"
+  },
+  {
+    name: 'acknowledges-a-state-before-it-is-stored',
+    file: 'raft/snapshot',
+    line: 'if (node.leader !== null) sendAfterPersist(',
+    wrong: 'if (node.leader !== null) send('
+  },
+  {
+    name: 'cuts-away-what-is-not-applied',
+    file: 'raft/snapshot',
+    line: 'Math.min(index, node.applied, node.log.durable)',
+    wrong: 'Math.min(index, node.log.durable)'
+  },
+  {
+    name: 'forgets-the-term-of-what-is-left',
+    file: 'raft/log',
+    line: 'if (next !== undefined) kept.unshift(',
+    wrong: 'if (false) kept.unshift('
+  },
+  {
+    name: 'removes-rows-that-are-not-cut-away',
+    file: 'consensus/compaction',
+    line: 'Math.min(this.#forgotten + pieceRows, storage.truncated.index)',
+    wrong: 'this.#forgotten + pieceRows'
+  },
+  {
+    name: 'announces-a-state-only-once',
+    file: 'raft/replication',
+    line: "if (follower.state === 'snapshot' || node.log.termAt(follower.next - 1) === undefined) return",
+    wrong: 'if (false) return'
+  },
+  {
+    name: 'writes-the-state-behind-what-relies-on-it',
+    file: 'consensus/driver',
+    line: 'const { shown, written } = this.#later.write(',
+    wrong:
+      'const shown = undefined, written = Promise.resolve(), late = rows => void this.#parts.clock.sleep(100).then(() => this.#later.write(rows)); late('
+  },
   // ---- liveness ----
   {
     name: 'never-asks-after-a-lost-append',
@@ -287,48 +366,3 @@ export const mutations: readonly Mutation[] = [
     wrong: ''
   }
 ]
-
-type WorldModule = typeof import('./world.ts')
-
-const root = new URL('../../', import.meta.url).href
-let isHooked = false
-
-/** The simulation over the code as it is, or with one mutation: a copy of its modules in this process. @throws Error for an unknown name */
-export async function loadWorld(name?: string): Promise<WorldModule> {
-  if (name === undefined) return import('./world.ts')
-  if (!mutations.some(mutation => mutation.name === name)) throw new Error(`there is no mutation ${name}`)
-  hook()
-  return (await import(`./world.ts?mutation=${name}`)) as WorldModule
-}
-
-/** Marks every module that a marked one imports, and changes the line in the one that is meant. */
-function hook(): void {
-  if (isHooked) return
-  isHooked = true
-  registerHooks({
-    resolve(specifier, context, next) {
-      const found = next(specifier, context)
-      const mark = context.parentURL && new URL(context.parentURL).search
-      if (!mark?.startsWith('?mutation=') || !isOurs(found.url)) return found
-      return { ...found, url: found.url + mark }
-    },
-    load(url, context, next) {
-      const loaded = next(url, context)
-      const { search } = new URL(url)
-      const mutation = search.startsWith('?mutation=') ? mutations.find(({ name }) => `?mutation=${name}` === search) : undefined
-      if (mutation === undefined || !url.startsWith(`${root}cluster/${mutation.file}.ts?`)) return loaded
-      return { ...loaded, source: mutated(String(loaded.source), mutation) }
-    }
-  })
-}
-
-/** @throws Error where the line is not there, or more than once */
-export function mutated(source: string, { name, file, line, wrong }: Mutation): string {
-  const parts = source.split(line)
-  if (parts.length !== 2) throw new Error(`${name}: cluster/${file}.ts has ${parts.length - 1} places that read: ${line}`)
-  return parts.join(wrong)
-}
-
-function isOurs(url: string): boolean {
-  return url.startsWith(`${root}cluster/`) || url.startsWith(pathToFileURL(`${import.meta.dirname}/`).href)
-}

@@ -6,6 +6,7 @@ import { decodeMessage } from '../../cluster/consensus/codec.ts'
 import type { Newcomer } from '../../cluster/consensus/members.ts'
 import { type Beginning, RaftConsensus } from '../../cluster/consensus/raft-consensus.ts'
 import type { Ready } from '../../cluster/raft/types.ts'
+import { Spaces } from '../../cluster/state/spaces.ts'
 import { isFault } from '../../src/errors.ts'
 import { openLog } from '../../src/log.ts'
 import type { PeerId } from '../../src/types.ts'
@@ -184,13 +185,15 @@ export class SimPeer implements Endpoint {
   async #boot(life: Life): Promise<void> {
     const { history, invariants, plan } = this.#world
     const store = this.disk.open(life, () => this.hasCore && invariants.written(this))
+    const state = await Spaces.open(store)
     const machine = new SimMachine(this.name, history)
     this.#machine = machine
-    await machine.load(store, this.disk.durable.applied)
+    await machine.load(state, this.disk.durable.applied)
     const random = this.#random.fork()
     const consensus = new RaftConsensus(
       {
         store,
+        state,
         rpc: this.rpc as SimRpc,
         machine,
         clock: clockOf(life),
@@ -207,6 +210,7 @@ export class SimPeer implements Endpoint {
       {
         pace: { tickMs, electionMs, heartbeatMs: plan.heartbeatMs },
         proposals: { timeoutMs: 5_000, countMax: plan.proposalsMax, bytesMax: 1 << 20 },
+        snapshots: plan.snapshots,
         self: this.#self
       }
     )
@@ -227,7 +231,15 @@ export class SimPeer implements Endpoint {
       asked: id => invariants.asked(this, id),
       released: read => whileAlive(() => invariants.released(this, read)),
       transferring: () => whileAlive(() => invariants.handOvers.began(this)),
-      applied: index => whileAlive(() => invariants.applied(this, index))
+      applied: index => whileAlive(() => invariants.applied(this, index)),
+      installed: snapshot => {
+        this.#world.count('state installed')
+        whileAlive(() => invariants.installed(this, snapshot))
+      },
+      compacted: last => {
+        this.#world.count('log cut')
+        whileAlive(() => invariants.compacted(this, last))
+      }
     }
   }
 

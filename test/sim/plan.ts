@@ -1,4 +1,6 @@
 /** What one seed is about: a random subset of troubles, sizes and limits, so that rare combinations get their turn (swarm testing). */
+
+import type { SnapshotLimits } from '../../cluster/consensus/snapshots.ts'
 import type { RaftSettings } from '../../cluster/raft/types.ts'
 import type { Weather } from './network.ts'
 import type { Random } from './random.ts'
@@ -57,6 +59,7 @@ export interface Plan {
   readonly heartbeatMs: number
   readonly proposalsMax: number
   readonly limits: Pick<RaftSettings, 'appendBytesMax' | 'inflightMax' | 'inflightBytesMax' | 'uncommittedBytesMax' | 'cacheBytesMax'>
+  readonly snapshots: SnapshotLimits
 }
 
 export function drawPlan(random: Random, { profile, ticks }: { readonly profile: string; readonly ticks: number | undefined }): Plan {
@@ -88,6 +91,18 @@ export function drawPlan(random: Random, { profile, ticks }: { readonly profile:
       inflightBytesMax: random.pick([1, 300, 100_000]),
       uncommittedBytesMax: random.pick([200, 1_000_000]),
       cacheBytesMax: random.pick([0, 500, 1_000_000])
+    },
+    snapshots: {
+      log: {
+        entriesMax: random.pick([1, 5, 40, 1_000_000]),
+        bytesMax: random.pick([500, 5_000, 1_000_000]),
+        ageMsMax: random.pick([300, 3_000, 1_000_000])
+      },
+      transfer: {
+        chunkBytes: random.pick([1, 60, 200, 100_000]),
+        bytesPerSecond: random.pick([10_000, 100_000_000]),
+        idleMs: random.pick([1_000, 5_000])
+      }
     }
   }
 }

@@ -3,7 +3,7 @@
  * earlier ones prove nothing, and whether they did harm is a matter of luck; so it is checked by the order of events.
  */
 import type { Message, NodeId, ReadState } from '../../cluster/raft/types.ts'
-import type { Watched } from './invariants.ts'
+import type { Watched } from './seen.ts'
 import { check } from './violation.ts'
 
 /** What was seen of one life of a peer. */

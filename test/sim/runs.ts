@@ -1,7 +1,7 @@
 /** Many seeds, on as many threads as the machine has processors; what comes out does not depend on how many those are. */
 import { availableParallelism } from 'node:os'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { loadWorld } from './mutations.ts'
+import { loadWorld } from './mutated.ts'
 import type { Outcome } from './world.ts'
 
 export interface Order {

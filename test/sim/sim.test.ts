@@ -4,7 +4,8 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { test } from 'node:test'
-import { mutated, mutations } from './mutations.ts'
+import { mutated } from './mutated.ts'
+import { mutations } from './mutations.ts'
 import { troubles } from './plan.ts'
 import { digestOf, runSeeds } from './runs.ts'
 import { type Outcome, simulate } from './world.ts'
@@ -31,7 +32,17 @@ test(`nothing goes wrong in ${seeds} seeds from ${first} on, and everything heal
     []
   )
   if (seeds < 200) return
-  const effects = ['overloaded', 'change_pending', 'no_commit_in_term', 'no_voters', 'log replaced', 'change committed', 'renewed']
+  const effects = [
+    'overloaded',
+    'change_pending',
+    'no_commit_in_term',
+    'no_voters',
+    'log replaced',
+    'change committed',
+    'renewed',
+    'state installed',
+    'log cut'
+  ]
   const wanted = [...troubles, ...effects].filter(event => event !== 'overloaded')
   assert.deepEqual(
     wanted.filter(event => !seen.get(event)),
@@ -67,6 +78,7 @@ const samples = [
   'commits-an-old-term-by-counting',
   'counts-learners',
   'sessions-are-not-stored',
+  'takes-a-state-before-it-is-whole',
   'two-configurations-at-once',
   'reads-without-asking',
   'never-asks-for-its-vote'

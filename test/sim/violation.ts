@@ -17,6 +17,7 @@ export type Invariant =
   | 'I19 configurations'
   | 'I20 read safety'
   | 'I22 exactly once'
+  | 'I23 snapshot fidelity'
   | 'I25 every question ends'
   | 'hand-over'
   | 'an answer is true'

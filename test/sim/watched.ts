@@ -1,6 +1,18 @@
 /** The core as the driver uses it, with the checks looking on after every call. */
 import { Raft } from '../../cluster/raft/raft.ts'
-import type { Configuration, Entry, Message, NodeId, RaftSettings, ReadState, Ready, Refusal, Restored } from '../../cluster/raft/types.ts'
+import type {
+  Configuration,
+  Entry,
+  HardState,
+  Message,
+  NodeId,
+  RaftSettings,
+  ReadState,
+  Ready,
+  Refusal,
+  Restored,
+  Snapshot
+} from '../../cluster/raft/types.ts'
 
 export interface Watcher {
   /** The core was called. */
@@ -14,6 +26,8 @@ export interface Watcher {
   /** The core was asked for a read. */
   asked(id: number): void
   released(read: ReadState): void
+  installed(snapshot: Snapshot): void
+  compacted(last: { readonly index: number; readonly term: number }): void
 }
 
 export class WatchedRaft extends Raft {
@@ -108,6 +122,19 @@ export class WatchedRaft extends Raft {
   override applied(index: number): void {
     this.#watcher.applied(index)
     super.applied(index)
+  }
+
+  override install(snapshot: Snapshot): HardState | null {
+    const hardState = super.install(snapshot)
+    if (hardState !== null) this.#watcher.installed(snapshot)
+    this.#watcher.observe()
+    return hardState
+  }
+
+  override compact(index: number): { readonly index: number; readonly term: number } | null {
+    const last = super.compact(index)
+    if (last !== null) this.#watcher.compacted(last)
+    return last
   }
 
   override supply(to: NodeId, entries: readonly Entry[]): void {

@@ -116,7 +116,8 @@ export class World implements RpcWorld {
       await this.#until(this.plan.lengthMs)
       this.#heal()
       healedMs = await this.#settle()
-      await this.#handOver()
+      // What was asked for by somebody who died since may still change the members, and one that is to go keeps no leadership: then once more.
+      while (!(await this.#handOver())) await this.#settle()
       await this.#stay()
       this.clients.requireAnswered()
       this.clients.requireTruth()
@@ -306,20 +307,27 @@ export class World implements RpcWorld {
     return undefined
   }
 
-  /** A leader that stops in good order leaves no gap: another one commits long before anybody would have missed it. */
-  async #handOver(): Promise<void> {
+  /**
+   * A leader that stops in good order leaves no gap: another one commits long before anybody would have missed it.
+   * @returns `false` where the members changed meanwhile, which is another matter
+   */
+  async #handOver(): Promise<boolean> {
+    const { changesCount } = this.invariants
     // Everybody has to have dialled everybody, and what was sent in bad weather has to have arrived: it holds up what comes behind it.
     const { spikeChance, spikeMax } = this.plan.weather
     await this.#until(Math.max(this.now, this.#healedMs + (spikeChance > 0 ? spikeMax : 0)) + dialMs)
     const leader = leaderOf(this.peers)
+    if (this.invariants.changesCount !== changesCount) return false
     if (leader === undefined) throw new Violation('liveness', 'the leader is gone')
     const { term, configuration } = leader.core.status()
-    if (configuration.members.length < 2) return
+    if (configuration.members.length < 2) return true
     void leader.consensus?.handOver({ signal: AbortSignal.timeout(handOverMs) }).catch(error => this.fail(error))
     await this.#until(this.now + handOverMs)
     const next = leaderOf(this.peers)
     const isDone = next !== undefined && next.core.term > term && next.core.status().hasCommittedInTerm
+    if (this.invariants.changesCount !== changesCount) return false
     if (!isDone) throw new Violation('liveness', `${leader.name} does not hand over: ${this.#describe()}`)
+    return true
   }
 
   /** Left alone, it stays with its leader and talks little. */

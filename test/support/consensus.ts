@@ -4,8 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Beginning, RaftConsensus } from '../../cluster/consensus/raft-consensus.ts'
+import type { SnapshotLimits } from '../../cluster/consensus/snapshots.ts'
 import { openStore } from '../../cluster/state/open-store.ts'
 import { Pinset } from '../../cluster/state/pinset.ts'
+import { Spaces } from '../../cluster/state/spaces.ts'
 import type { Store } from '../../cluster/state/store.ts'
 import { systemClock } from '../../src/clock.ts'
 import { openLog } from '../../src/log.ts'
@@ -21,6 +23,8 @@ export interface TestPeer extends AsyncDisposable {
   /** As kill -9: nothing is said, nothing is flushed. */
   kill(): Promise<void>
 }
+
+const longLog = { entriesMax: 1e9, bytesMax: 1e9, ageMsMax: 1e9 }
 
 export class TestPeers implements AsyncDisposable {
   readonly network = new MemoryNetwork()
@@ -54,14 +58,20 @@ export class TestPeers implements AsyncDisposable {
     return join(this.#folder, String(number))
   }
 
-  async start(number: number, beginning: Beginning, { store, signal }: { store?: Store; signal?: AbortSignal } = {}): Promise<TestPeer> {
+  async start(
+    number: number,
+    beginning: Beginning,
+    { store, signal, snapshots = {} }: { store?: Store; signal?: AbortSignal; snapshots?: Partial<SnapshotLimits> } = {}
+  ): Promise<TestPeer> {
     const id = peerId(number)
     const opened = store ?? (await openStore(this.folderOf(number), { engine: 'leveldb' }))
-    const pinset = new Pinset({ store: opened })
+    const state = await Spaces.open(opened)
+    const pinset = new Pinset({ state })
     await pinset.start()
     const consensus = new RaftConsensus(
       {
         store: opened,
+        state,
         rpc: this.network.open(id),
         machine: pinset,
         clock: systemClock,
@@ -73,6 +83,7 @@ export class TestPeers implements AsyncDisposable {
       {
         pace: { tickMs: 10, electionMs: 150, heartbeatMs: 30 },
         proposals: { timeoutMs: 5_000, countMax: 5_000, bytesMax: 16 << 20 },
+        snapshots: { log: longLog, transfer: { chunkBytes: 1_000, bytesPerSecond: 1e9, idleMs: 1_000 }, ...snapshots },
         self: newcomer(number)
       }
     )

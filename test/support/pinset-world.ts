@@ -6,6 +6,7 @@ import { openStore } from '../../cluster/state/open-store.ts'
 import { encodeOperation, type PinOperation } from '../../cluster/state/operations.ts'
 import { Pinset } from '../../cluster/state/pinset.ts'
 import { recordOf } from '../../cluster/state/record.ts'
+import { Spaces } from '../../cluster/state/spaces.ts'
 import type { Range, Store } from '../../cluster/state/store.ts'
 import type { Pin, PinFilter } from '../../src/types.ts'
 import { collect } from './stream.ts'
@@ -13,6 +14,7 @@ import { collect } from './stream.ts'
 export class PinsetWorld implements AsyncDisposable {
   readonly folder: string
   store!: Store
+  state!: Spaces
   pinset!: Pinset
   index = 0
   /** Rows that were read one after the other. */
@@ -37,7 +39,8 @@ export class PinsetWorld implements AsyncDisposable {
         yield row
       }
     }.bind(this)
-    this.pinset = new Pinset({ store })
+    this.state = await Spaces.open(store)
+    this.pinset = new Pinset({ state: this.state })
     await this.pinset.start()
   }
 
@@ -46,7 +49,7 @@ export class PinsetWorld implements AsyncDisposable {
     const { writes, committed } = await this.pinset.apply(
       operations.map(operation => ({ index: ++this.index, data: encodeOperation(operation) }))
     )
-    await this.store.write(writes, { sync: false })
+    await this.store.write(this.state.current.writes(writes), { sync: false })
     committed()
   }
 

@@ -3,9 +3,6 @@ import { test } from 'node:test'
 import { Applier } from '../../../cluster/consensus/apply.ts'
 import { Sessions, stamp } from '../../../cluster/consensus/sessions.ts'
 import type { Entry } from '../../../cluster/raft/types.ts'
-import type { WriteOp } from '../../../cluster/state/store.ts'
-
-const nothing: WriteOp = { type: 'delete', key: new Uint8Array() }
 
 /** A log of operations of so many bytes each, in memory or on disk. */
 function applierOf(sizes: readonly number[], { isCached }: { readonly isCached: boolean }): Applier {
@@ -19,7 +16,6 @@ function applierOf(sizes: readonly number[], { isCached }: { readonly isCached: 
     machine: { apply: async operations => ({ ...applied, results: operations.map(() => new Uint8Array()) }) },
     sessions: new Sessions(),
     storage: {
-      applied: () => nothing,
       async read(from: number, to: number, bytesMax: number) {
         let bytes = 0
         return log.slice(from - 1, to).filter((entry, position) => {
@@ -28,6 +24,7 @@ function applierOf(sizes: readonly number[], { isCached }: { readonly isCached: 
         })
       }
     } as never,
+    state: { current: { writes: ops => [...ops] } },
     raft: { cached: index => (isCached ? log[index - 1] : undefined), termAt: () => 1 }
   })
 }

@@ -20,7 +20,7 @@ const damages: readonly (readonly [what: string, harm: (store: Store) => Promise
     /entry 3 is not what it should be/
   ],
   ['a bit of its vote has flipped', async store => flipped(store, key('m/hard-state')), /a row has a wrong checksum/],
-  ['a bit of the applied index has flipped', async store => flipped(store, key('m/applied')), /a row has a wrong checksum/],
+  ['a bit of the applied index has flipped', async store => flipped(store, key('0/p/applied')), /a row has a wrong checksum/],
   [
     'the end of the log is missing',
     async store => (await collect(store.rows(prefixRange('l/')))).slice(3).map(([row]) => ({ type: 'delete', key: row })),

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { handOver } from '../../../cluster/consensus/hand-over.ts'
+import type { FollowerProgress, RaftStatus } from '../../../cluster/raft/types.ts'
+import { systemClock } from '../../../src/clock.ts'
 import { TestPeers } from '../../support/consensus.ts'
 import { hasAll, pin, three } from '../../support/consensus-pins.ts'
+import { silent } from '../../support/network.ts'
 import { until } from '../../support/until.ts'
 
 const others = (leader: number) => [1, 2, 3].filter(number => number !== leader)
@@ -50,4 +54,22 @@ test('what was given to a leader that nobody hears is given to the next one, and
   for (const peer of peers.peers.values()) await until('all pins', () => hasAll(peer, [...names, 'meanwhile']))
   for (const peer of peers.peers.values()) assert.equal(peer.pinset.count, names.length + 1)
   assert.deepEqual(peers.fatal, [])
+})
+
+test('one that needs the whole state is asked last', async () => {
+  const asked: string[] = []
+  const follower = { next: 1, isVoter: true }
+  const followers: FollowerProgress[] = [
+    { ...follower, id: 'behind', match: 3, state: 'snapshot', isActive: true },
+    { ...follower, id: 'quiet', match: 9, state: 'replicate', isActive: false },
+    { ...follower, id: 'active', match: 8, state: 'replicate', isActive: true }
+  ]
+  const core = () => ({ role: 'leader', leader: 'self', transferTo: null, followers }) as unknown as RaftStatus // only these are looked at
+  const transfer = (to: string) => {
+    asked.push(to)
+    return null
+  }
+  const rpc = { isConnected: () => true }
+  await handOver({ rpc, clock: systemClock, log: silent, core, transfer }, inTime())
+  assert.deepEqual(asked, ['active', 'quiet', 'behind'])
 })

@@ -22,12 +22,12 @@ class World implements AsyncDisposable {
 
   private constructor(pinset: PinsetWorld, settings: Partial<PinPagesSettings>) {
     this.pinset = pinset
-    const { store } = pinset
-    const counted = (...range: Parameters<typeof store.pages>) => {
+    const { state } = pinset
+    const counted = (...range: Parameters<typeof state.pages>) => {
       this.asked++
-      return store.pages(...range)
+      return state.pages(...range)
     }
-    this.pages = new PinPages({ store: { pages: counted } }, settings)
+    this.pages = new PinPages({ state: { pages: counted } }, settings)
     pinset.pinset.onChange(changes => this.pages.follow(changes))
   }
 

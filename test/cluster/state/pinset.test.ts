@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import { encode } from 'cborg'
+import { foundingState, readMarker } from '../../../cluster/consensus/marker.ts'
 import { formatVersion, LogStorage } from '../../../cluster/consensus/storage.ts'
 import { openFolder } from '../../../cluster/opened.ts'
-import { key, prefixRange } from '../../../cluster/state/keys.ts'
+import { key, numberKey, prefixRange } from '../../../cluster/state/keys.ts'
 import { Pinset } from '../../../cluster/state/pinset.ts'
+import type { WriteOp } from '../../../cluster/state/store.ts'
 import { isFault } from '../../../src/errors.ts'
 import type { PeerId, Pin, PinFilter } from '../../../src/types.ts'
 import { inline } from '../../support/cids.ts'
@@ -17,6 +19,33 @@ import { PinsetWorld } from '../../support/pinset-world.ts'
 import { collect } from '../../support/stream.ts'
 
 const self = peerId(1) as PeerId
+const identity = { clusterId: 'c', nodeId: self }
+
+/** What says which format the folder has. */
+function made(format: number): WriteOp {
+  return { type: 'put', key: key('m/id'), value: sealed({ format, ...identity }) }
+}
+
+/** Makes of the folder what an older version, or a start that was cut off, would have left. */
+async function makeOlder(
+  { store, state }: PinsetWorld,
+  { format, isPartlyMoved = false }: { readonly format: number; readonly isPartlyMoved?: boolean }
+): Promise<void> {
+  const all = await collect(state.current.everything())
+  const rows = all.filter((_, position) => !isPartlyMoved || position % 2 === 0)
+  const puts = rows.map(([key, value]): WriteOp => ({ type: 'put', key, value }))
+  const writes: WriteOp[] = [...state.current.writes(puts.map(({ key }) => ({ type: 'delete', key }))), ...puts]
+  for (const name of ['p/applied', 'p/configuration']) writes.push({ type: 'delete', key: key(name) })
+  if (format === 1) writes.push({ type: 'delete', key: key('p/hash') })
+  const places: readonly (readonly [Uint8Array, unknown])[] = [
+    [key('m/applied'), 1],
+    [numberKey('t/', 1), 7],
+    [numberKey('t/', 2), 8]
+  ]
+  for (const [key, value] of places) writes.push({ type: 'put', key, value: sealed(value) })
+  await store.write([...writes, made(format)], { sync: true })
+  if (format === 1) for (const prefix of ['n/', 'd/']) await store.clear(prefixRange(prefix))
+}
 
 let next = 0
 function named(name: string, timestamp: number, changes: Partial<Pin> = {}): Pin {
@@ -105,7 +134,7 @@ test('the hash is that of the pins, whatever order they came in; it is known of 
   assert.equal(one.pinset.hashAt(0), `1:${'0'.repeat(32)}`)
   await other.merge({ ...c, name: 'another' })
   assert.notEqual(one.pinset.hash, other.pinset.hash, 'one field of one pin')
-  const again = new Pinset({ store: one.store })
+  const again = new Pinset({ state: one.state })
   await again.start()
   assert.deepEqual([again.count, again.hash, again.hashAt(2), again.hashAt(1)], [3, one.pinset.hash, one.pinset.hash, undefined])
 })
@@ -119,35 +148,31 @@ test('an export is of one moment, and says of which', async () => {
   assert.equal((await world.pinset.cut()).index, 2)
 })
 
-test('a folder of format 1 is brought up to date at the next start, also where that was cut off; a newer one is refused', async () => {
+test('a folder of an older format is brought up to date at the next start, also where that was cut off; a newer one is refused', async () => {
   await using world = await PinsetWorld.open()
-  const identity = { clusterId: 'c', nodeId: self }
-  await new LogStorage(world.store).found(identity, { members: [] }, { isReady: true, present: { members: [] } })
+  const configuration = { members: [] }
+  const beginning = { isReady: true, present: configuration, state: foundingState(world.state, configuration) }
+  await new LogStorage(world.store).found(identity, configuration, beginning)
   await world.merge(named('b', 2), named('a', 1, { expireAt: 9 }))
   const { hash } = world.pinset
-  for (const prefix of ['n/', 'd/']) await world.store.clear(prefixRange(prefix))
-  const made = (format: number) =>
-    world.store.write([{ type: 'put', key: key('m/id'), value: sealed({ format, ...identity }) }], { sync: true })
-  await world.store.write([{ type: 'delete', key: key('p/hash') }], { sync: true })
-  await made(1)
   const reopen = async () => {
     await world.store[Symbol.asyncDispose]()
     await world.start(await openFolder(join(world.folder, 'data'), { self, engine: 'leveldb' }))
   }
-  await reopen()
-  assert.deepEqual([world.pinset.count, world.pinset.hash], [2, hash])
-  assert.deepEqual(await world.names({ order: 'oldest' }), ['a', 'b'])
-  assert.deepEqual(await world.names({ name: 'a' }), ['a'])
-  assert.equal((await new LogStorage(world.store).identity())?.format, formatVersion)
-  await made(1)
-  await reopen()
-  assert.deepEqual([world.pinset.count, world.pinset.hash], [2, hash], 'a second time it comes to the same')
-  await made(formatVersion + 1)
-  await world.store[Symbol.asyncDispose]()
-  await assert.rejects(
-    openFolder(join(world.folder, 'data'), { self, engine: 'leveldb' }),
-    /format 3, this version of flotilla knows format 2/
-  )
+  const older = [{ format: 1 }, { format: 2 }, { format: 2, isPartlyMoved: true }]
+  for (const folder of older) {
+    await makeOlder(world, folder)
+    await reopen()
+    assert.deepEqual([world.pinset.count, world.pinset.hash], [2, hash])
+    assert.deepEqual(await world.names({ order: 'oldest' }), ['a', 'b'])
+    assert.deepEqual(await world.names({ name: 'a' }), ['a'])
+    assert.deepEqual(await readMarker(world.state), { index: 1, term: 7, configuration: { index: 0, configuration } })
+    assert.equal((await new LogStorage(world.store).identity())?.format, formatVersion)
+    for (const prefix of ['s/', 'n/', 'd/', 'x/', 'p/', 'm/applied'])
+      assert.deepEqual(await collect(world.store.rows(prefixRange(prefix))), [], prefix)
+  }
+  await world.store.write([made(formatVersion + 1)], { sync: true })
+  await assert.rejects(reopen(), /format 4, this version of flotilla knows format 3/)
 })
 
 function sealed(value: unknown): Uint8Array {

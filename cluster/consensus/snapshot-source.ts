@@ -1,0 +1,146 @@
+/**
+ * Serves this peer's state to another one, chunk by chunk as it is asked for. A snapshot is an open iterator, nothing is copied: it reads the state as
+ * of one moment, whatever is written meanwhile. One transfer at a time; what is not asked for any more ends by itself.
+ */
+import type { Clock } from '../../src/clock.ts'
+import { ClusterError, messageOf } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import type { PeerId } from '../../src/types.ts'
+import type { Rpc } from '../net/rpc.ts'
+import type { Spaces } from '../state/spaces.ts'
+import type { Row } from '../state/store.ts'
+import { readMarker } from './marker.ts'
+import { type Chunk, checksumOf, decodeQuestion, encodeChunk, method, type Question } from './snapshot-chunk.ts'
+
+export interface SourceParts {
+  readonly rpc: Pick<Rpc, 'handle'>
+  readonly state: Spaces
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: (below: number) => number
+}
+
+export interface TransferLimits {
+  /** Bytes of rows in a chunk; one row always fits. */
+  readonly chunkBytes: number
+  readonly bytesPerSecond: number
+  /** A transfer that nobody goes on with for so long is over. */
+  readonly idleMs: number
+}
+
+interface Transfer {
+  readonly name: string
+  readonly to: PeerId
+  /** The state is as of this entry, or of a later one. */
+  readonly index: number
+  readonly rows: AsyncIterator<Row>
+  /** A row that did not fit into the chunk before. */
+  left: Row | undefined
+  /** The chunk given last, kept because its answer may be lost. */
+  last: Chunk | undefined
+  usedMs: number
+  /** Chunks are made one after the other. */
+  work: Promise<unknown>
+}
+
+export class SnapshotSource {
+  readonly #parts: SourceParts
+  readonly #limits: TransferLimits
+  #transfer: Transfer | undefined
+
+  constructor(parts: SourceParts, limits: TransferLimits) {
+    this.#parts = parts
+    this.#limits = limits
+  }
+
+  serve(): void {
+    this.#parts.rpc.handle(method, async (from, payload, { signal }) => {
+      const chunk = await this.#answer(from, parsed(payload))
+      const paceMs = (1_000 * sizeOf(chunk.rows)) / this.#limits.bytesPerSecond
+      if (paceMs >= 1) await this.#parts.clock.sleep(paceMs, { signal })
+      this.#used(chunk.transfer)
+      return encodeChunk(chunk)
+    })
+  }
+
+  /** Entries behind this one are needed by whoever gets the state; `undefined` while nobody does. */
+  get pinned(): number | undefined {
+    return this.#transfer?.index
+  }
+
+  /** Ends what is over. @param matchOf how far a follower has the log, as far as this peer knows */
+  tidy(matchOf: (peer: PeerId) => number): void {
+    const transfer = this.#transfer
+    if (transfer === undefined) return
+    const isIdle = this.#parts.clock.monotonicMs() - transfer.usedMs > this.#limits.idleMs
+    if (isIdle || (transfer.last?.isLast && matchOf(transfer.to) >= transfer.index)) this.stop()
+  }
+
+  stop(): void {
+    const transfer = this.#transfer
+    this.#transfer = undefined
+    // An iterator keeps files from being removed. Not while a chunk is being read from it.
+    void transfer?.work.catch(() => {}).then(() => transfer.rows.return?.())
+  }
+
+  #used(name: string): void {
+    if (this.#transfer?.name === name) this.#transfer.usedMs = this.#parts.clock.monotonicMs()
+  }
+
+  async #answer(from: PeerId, question: Question): Promise<Chunk> {
+    const transfer = question.transfer === '' ? await this.#begin(from) : this.#transfer
+    if (transfer === undefined || transfer.to !== from || (question.transfer !== '' && transfer.name !== question.transfer))
+      throw new ClusterError({ code: 'refused' }, 'this transfer of the state is over: begin anew')
+    this.#used(transfer.name)
+    const chunk = transfer.work.catch(() => {}).then(() => this.#chunk(transfer, question.number))
+    transfer.work = chunk
+    return chunk
+  }
+
+  async #begin(to: PeerId): Promise<Transfer> {
+    const { state, clock, log, random } = this.#parts
+    const { index } = await readMarker(state)
+    if (index === 0) throw new ClusterError({ code: 'not_ready' }, 'this peer has no state yet')
+    if (this.#transfer !== undefined && this.#transfer.to !== to)
+      throw new ClusterError({ code: 'overloaded', retryAfterMs: 1_000 }, 'the state is on its way to another peer: ask again')
+    this.stop()
+    const name = `${random(2 ** 32).toString(16)}-${random(2 ** 32).toString(16)}`
+    const rows = state.current.everything()[Symbol.asyncIterator]()
+    this.#transfer = { name, to, index, rows, left: undefined, last: undefined, usedMs: clock.monotonicMs(), work: Promise.resolve() }
+    log.info({ peer: to, index }, 'state is being sent')
+    return this.#transfer
+  }
+
+  async #chunk(transfer: Transfer, number: number): Promise<Chunk> {
+    const { last } = transfer
+    if (last?.number === number) return last
+    if (number !== (last?.number ?? -1) + 1 || last?.isLast)
+      throw new ClusterError({ code: 'refused' }, 'chunks are given in order: begin anew')
+    const rows: Row[] = transfer.left ? [transfer.left] : []
+    transfer.left = undefined
+    let isLast = false
+    for (let size = sizeOf(rows); size < this.#limits.chunkBytes; ) {
+      const { done, value } = await transfer.rows.next()
+      isLast = done === true
+      if (isLast) break
+      size += sizeOf([value])
+      if (size > this.#limits.chunkBytes && rows.length > 0) transfer.left = value
+      else rows.push(value)
+    }
+    const checksum = checksumOf(rows, last?.checksum ?? 0)
+    transfer.last = { transfer: transfer.name, number, isLast, rows, checksum }
+    return transfer.last
+  }
+}
+
+function sizeOf(rows: readonly Row[]): number {
+  return rows.reduce((bytes, [key, value]) => bytes + key.length + value.length, 0)
+}
+
+function parsed(payload: Uint8Array): Question {
+  try {
+    return decodeQuestion(payload)
+  } catch (error) {
+    throw new ClusterError({ code: 'invalid' }, `not a question for the state: ${messageOf(error)}`, { cause: error })
+  }
+}
