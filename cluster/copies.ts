@@ -34,6 +34,12 @@ export interface CopiesParts {
 /** A peer's copy as it is shown: its own word, or why there is none. */
 export type Copy = LocalStatus | (Omit<LocalStatus, 'status'> & { readonly status: 'cluster_error' | 'remote' })
 
+export interface CopyOptions extends Abortable {
+  readonly known?: string
+  readonly waitMs?: number
+  readonly isBlind?: boolean
+}
+
 /** A peer that is up answers within milliseconds; one that takes longer than this is shown as not answering. */
 const answerMs = 5_000
 
@@ -57,9 +63,10 @@ export class Copies {
    * `peer`'s word on its copy of `pin`. With `known`, waits until there is something new or `waitMs` are over.
    * A peer that has not heard of this version yet has it as good as queued.
    */
-  async of(peer: PeerId, pin: Pick<Pin, 'cid' | 'version'>, options: Abortable & { known?: string; waitMs?: number } = {}): Promise<Copy> {
-    const question: StatusQuestion = { cid: pin.cid, version: pin.version, known: options.known ?? '', waitMs: options.waitMs ?? 0 }
-    using limit = new Limit([options.signal], { ms: answerMs + question.waitMs })
+  async of(peer: PeerId, pin: Pick<Pin, 'cid' | 'version'>, options: CopyOptions = {}): Promise<Copy> {
+    const { known = '', waitMs = 0, isBlind = false } = options
+    const question: StatusQuestion = { cid: pin.cid, version: pin.version, known, waitMs, isBlind }
+    using limit = new Limit([options.signal], { ms: answerMs + waitMs })
     const { signal } = limit
     try {
       const { rpc } = this.#parts
@@ -126,7 +133,7 @@ export class Copies {
       for (;;) {
         // Listen before looking: what changes in between must not be missed.
         const woken = Promise.withResolvers<void>()
-        using _tracked = tracker.onChange(question.cid, woken.resolve)
+        using _tracked = tracker.onChange(question.cid, woken.resolve, question)
         using _agreed = pinset.watch(question.cid, woken.resolve)
         const copy = await this.#look(question)
         if (isOver || fingerprint(copy) !== question.known) return copy

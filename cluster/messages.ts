@@ -29,17 +29,19 @@ export interface StatusQuestion {
   readonly version: number
   readonly known: string
   readonly waitMs: number
+  /** Nobody looks at nodes and bytes. */
+  readonly isBlind: boolean
 }
 
-const statusQuestion = z.tuple([bytes, z.number(), z.string(), z.number().min(0).max(10_000)])
+const statusQuestion = z.tuple([bytes, z.number(), z.string(), z.number().min(0).max(10_000), z.boolean()])
 
-export function encodeStatusQuestion({ cid, version, known, waitMs }: StatusQuestion): Uint8Array {
-  return encode([cidBytes(cid), version, known, waitMs])
+export function encodeStatusQuestion({ cid, version, known, waitMs, isBlind }: StatusQuestion): Uint8Array {
+  return encode([cidBytes(cid), version, known, waitMs, isBlind])
 }
 
 export function decodeStatusQuestion(payload: Uint8Array): StatusQuestion {
-  const [cid, version, known, waitMs] = statusQuestion.parse(decode(payload))
-  return { cid: cidFromBytes(cid), version, known, waitMs }
+  const [cid, version, known, waitMs, isBlind] = statusQuestion.parse(decode(payload))
+  return { cid: cidFromBytes(cid), version, known, waitMs, isBlind }
 }
 
 export function encodeCopyStatus(status: CopyStatus): Uint8Array {

@@ -1,5 +1,5 @@
 /** What the cluster's peers hold of a pin, now: statuses of one and of many, and following one until enough peers hold it. */
-import type { StatusesOptions, WaitLevel } from '../src/api.ts'
+import type { FollowOptions, StatusesOptions, WaitLevel } from '../src/api.ts'
 import type { Clock } from '../src/clock.ts'
 import { ClusterError } from '../src/errors.ts'
 import { type Abortable, Limit } from '../src/lifetime.ts'
@@ -70,7 +70,7 @@ export class PinStatuses {
     else yield* this.#listed(wanted, local ?? false, { signal })
   }
 
-  async *follow(cid: Cid, { until = 'min', signal }: { until?: WaitLevel | undefined } & Abortable = {}): AsyncIterable<PinProgress> {
+  async *follow(cid: Cid, { until = 'min', isBlind = false, signal }: FollowOptions = {}): AsyncIterable<PinProgress> {
     this.#parts.requireState()
     const stop = new AbortController()
     using limit = new Limit([signal, stop.signal])
@@ -89,7 +89,7 @@ export class PinStatuses {
         for (const { id } of members) {
           if (watched.has(id)) continue
           watched.add(id)
-          watches.push(this.#watch(id, pin, followed, ending))
+          watches.push(this.#watch(id, pin, followed, { isBlind, signal: ending }))
         }
         const progress = judge(pin, members, followed.copies, until)
         yield progress
@@ -105,18 +105,18 @@ export class PinStatuses {
   }
 
   /** Keeps `followed` told of one peer's copy until the follower ends. */
-  async #watch(peer: PeerId, pin: Pin, followed: Followed, ending: AbortSignal): Promise<void> {
+  async #watch(peer: PeerId, pin: Pin, followed: Followed, { isBlind, signal }: { isBlind: boolean; signal: AbortSignal }): Promise<void> {
     // A new pin is under way everywhere: the first word that is worth a message is often the last.
     let known = underWay
-    while (!ending.aborted) {
+    while (!signal.aborted) {
       try {
-        const copy = await this.#parts.copies.of(peer, pin, { known, waitMs: followMs, signal: ending })
+        const copy = await this.#parts.copies.of(peer, pin, { known, waitMs: followMs, isBlind, signal })
         const now = fingerprint(copy as LocalStatus)
         // The next question only where this was not the last word.
         if (now !== known) await followed.set(peer, copy)
         known = now
         // A peer that does not answer fails at once: ask again at the pace of the follower.
-        if (copy.status === 'cluster_error') await this.#parts.clock.sleep(followMs, { signal: ending })
+        if (copy.status === 'cluster_error') await this.#parts.clock.sleep(followMs, { signal })
       } catch {
         // Only the end of the follower gets here: `of` turns every other failure into a copy.
         return

@@ -23,6 +23,11 @@ import type {
   Status
 } from './types.ts'
 
+export interface FollowOptions extends Abortable {
+  readonly until?: WaitLevel | undefined
+  readonly isBlind?: boolean | undefined
+}
+
 /** How many copies make a waiting call return: `min` is the pin's replication minimum, `all` every allocated peer. */
 export type WaitLevel = 'min' | 'all'
 
@@ -126,9 +131,10 @@ export interface ClusterApi {
    * Follows a pin until enough peers hold it: a first item at once, one after every change and at least one every 500 ms, the last one
    * with `done`. Of a pin on every peer, peers that are down are not waited for.
    *
+   * @param options.isBlind nobody looks at nodes and bytes: then there may be none, and pins that Kubo has at once are cheaper
    * @throws ClusterError `pin_failed` as soon as too few peers are left without an error; `not_pinned` when it is unpinned meanwhile
    */
-  follow(cid: Cid, options?: { until?: WaitLevel | undefined } & Abortable): AsyncIterable<PinProgress>
+  follow(cid: Cid, options?: FollowOptions): AsyncIterable<PinProgress>
 
   /** How large the Kubos are, one item a peer as they answer. */
   repositories(options?: RepositoriesOptions): AsyncIterable<RepositorySize>

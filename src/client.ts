@@ -5,7 +5,7 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { socketAddressOf, urlOf } from './address.ts'
-import type { ClusterApi, CollectOptions, ReadOptions, RepositoriesOptions, StatusesOptions, WaitLevel } from './api.ts'
+import type { ClusterApi, CollectOptions, FollowOptions, ReadOptions, RepositoriesOptions, StatusesOptions } from './api.ts'
 import { isPath } from './codec.ts'
 import { ClusterError, type Fault, isFault, messageOf } from './errors.ts'
 import { Agent } from './http-agent.ts'
@@ -144,7 +144,7 @@ export class FlotillaClient implements ClusterApi, AsyncDisposable {
     }
   }
 
-  follow(cid: Cid, { until, signal }: { until?: WaitLevel | undefined } & Abortable = {}): AsyncIterable<PinProgress> {
+  follow(cid: Cid, { until, signal }: FollowOptions = {}): AsyncIterable<PinProgress> {
     return this.#lines(`/pins/${cid}/progress`, { query: queryOf({ until }), signal, cid }, progressFromJson)
   }
 

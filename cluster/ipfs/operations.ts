@@ -2,6 +2,7 @@
 import { Recent } from '../../src/recent.ts'
 import type { Cid, FetchProgress } from '../../src/types.ts'
 import { Watchers } from '../../src/watchers.ts'
+import type { Awaited } from './pin-batches.ts'
 import type { LocalStatus, Wanted } from './tracker-api.ts'
 
 export interface Operation {
@@ -29,6 +30,8 @@ const fetchedMax = 1_000
 export class Operations {
   readonly #byCid = new Map<Cid, Operation>()
   readonly #watchers = new Watchers<Cid>()
+  /** Those that do not look at progress. */
+  readonly #blind = new Watchers<Cid>()
   /** What the last pins had fetched when they were done: who waits for one hears the last figures after it has ended. */
   readonly #fetched = new Recent<Cid, FetchProgress>(fetchedMax)
   #tally = { pinning: 0, failed: 0, unpinning: 0 }
@@ -89,16 +92,18 @@ export class Operations {
     return this.#fetched.get(cid) ?? null
   }
 
-  onChange(cid: Cid, listener: () => void): Disposable {
-    return this.#watchers.watch(cid, listener)
+  onChange(cid: Cid, listener: () => void, isBlind: boolean): Disposable {
+    return (isBlind ? this.#blind : this.#watchers).watch(cid, listener)
   }
 
-  isWatched(cid: Cid): boolean {
-    return this.#watchers.has(cid)
+  /** Who waits for `cid`: somebody who wants to see its progress, or does not, or nobody. */
+  awaited(cid: Cid): Awaited {
+    return this.#watchers.has(cid) ? 'seeing' : this.#blind.has(cid) ? 'blind' : null
   }
 
   notify(cid: Cid): void {
     this.#watchers.notify(cid)
+    this.#blind.notify(cid)
   }
 
   #count(operation: Operation | undefined, step: 1 | -1): void {

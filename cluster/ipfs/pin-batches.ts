@@ -1,8 +1,9 @@
 /**
- * Pins that nobody waits for, and whose content Kubo has already, are asked for several to a call: a call costs Kubo and us as much as the pin itself.
- * Only while single pins have been quick lately, as Kubo takes the pins of a call one after the other, and one that must be fetched would hold up the rest.
+ * Pins whose content Kubo has already are asked for several to a call: a call costs Kubo and us as much as the pin itself. Only while single pins have
+ * been quick lately, as Kubo takes the pins of a call one after the other, and one that must be fetched would hold up the rest.
  *
- * They are kept for a moment, for company. A pin that somebody waits for has a call of its own, at once, and one that shows its progress.
+ * A pin that nobody waits for is kept for a moment, for company; one that somebody waits for leaves with those that are there, as soon as fewer than two
+ * calls are under way. Where somebody looks at its progress it has a call of its own, at once, for a shared one shows none.
  */
 import type { Clock } from '../../src/clock.ts'
 import type { Cid, FetchProgress } from '../../src/types.ts'
@@ -25,12 +26,17 @@ export interface NamedPin extends KuboPin {
 export interface PinningOptions {
   readonly signal: AbortSignal
   readonly onProgress: (progress: FetchProgress) => void
-  readonly isAwaited: boolean
+  readonly awaited: Awaited
 }
+
+/** Who waits for a pin: somebody who looks at its progress, somebody who does not, nobody. */
+export type Awaited = 'seeing' | 'blind' | null
 
 /** Together for about as long as it takes Kubo to pin a few. */
 const companyMs = 20
 const countMax = 16
+/** One is gathered for while the others run; more would only wait for each other, since Kubo pins one at a time. */
+const callsMax = 2
 /** A pin that took no longer had nothing to fetch. */
 const quickMs = 250
 /** So many quick ones in a row. */
@@ -47,10 +53,13 @@ interface Member {
 export class PinBatches {
   readonly #parts: PinBatchesParts
   readonly #concurrentPins: number
-  #gathered = new Map<Cid, Member>()
+  readonly #gathered = new Map<Cid, Member>()
   /** Quick ones in a row. */
   #quick = 0
   #running = 0
+  #calls = 0
+  /** Those that are gathered leave as soon as they may. */
+  #isDue = false
   #isTimed = false
 
   constructor(parts: PinBatchesParts, { concurrentPins }: PinBatchesSettings) {
@@ -59,12 +68,12 @@ export class PinBatches {
   }
 
   /** Pins `pin` in Kubo. One CID at a time. @throws what `Kubo.pin` throws, or the signal's reason */
-  async pin(pin: NamedPin, { signal, onProgress, isAwaited }: PinningOptions): Promise<void> {
+  async pin(pin: NamedPin, { signal, onProgress, awaited }: PinningOptions): Promise<void> {
     this.#running++
     try {
       // A call has one name and one mode for all its pins.
-      const canShare = this.#quick >= quickMin && !isAwaited && pin.mode === 'recursive' && pin.name === ''
-      if (canShare && (await this.#withOthers(pin.cid, signal))) return
+      const canShare = this.#quick >= quickMin && awaited !== 'seeing' && pin.mode === 'recursive' && pin.name === ''
+      if (canShare && (await this.#withOthers(pin.cid, signal, awaited !== null))) return
       signal.throwIfAborted()
       await this.#alone(pin, { signal, onProgress })
     } finally {
@@ -73,9 +82,12 @@ export class PinBatches {
   }
 
   /** Somebody has begun to wait for `cid`. */
-  hurry(cid: Cid): void {
+  hurry(cid: Cid, isBlind: boolean): void {
     const member = this.#gathered.get(cid)
-    if (this.#gathered.delete(cid)) member?.settle(false)
+    if (member === undefined) return
+    if (isBlind) return this.#leave()
+    this.#gathered.delete(cid)
+    member.settle(false)
   }
 
   async #alone(pin: NamedPin, options: { signal: AbortSignal; onProgress: (progress: FetchProgress) => void }): Promise<void> {
@@ -91,10 +103,10 @@ export class PinBatches {
   }
 
   /** @returns whether it is pinned; if not, it may be for the sake of another one */
-  #withOthers(cid: Cid, signal: AbortSignal): Promise<boolean> {
+  #withOthers(cid: Cid, signal: AbortSignal, isAwaited: boolean): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     this.#gathered.set(cid, { cid, signal, settle: resolve })
-    if (this.#gathered.size >= countMax || this.#running >= this.#concurrentPins) this.#leave()
+    if (isAwaited || this.#gathered.size >= countMax || this.#running >= this.#concurrentPins) this.#leave()
     else this.#keepForCompany()
     return promise
   }
@@ -109,13 +121,18 @@ export class PinBatches {
   }
 
   #leave(): void {
-    const members = [...this.#gathered.values()]
-    this.#gathered = new Map()
-    if (members.length > 0) void this.#call(members)
+    this.#isDue = true
+    while (this.#isDue && this.#calls < callsMax) {
+      const members = [...this.#gathered.values()].slice(0, countMax)
+      for (const { cid } of members) this.#gathered.delete(cid)
+      this.#isDue = this.#gathered.size > 0
+      if (members.length > 0) void this.#call(members)
+    }
   }
 
   /** Who is told to stop waits for the end of the call all the same, unless all are: Kubo may have pinned it by then, and what follows must come later. */
   async #call(members: readonly Member[]): Promise<void> {
+    this.#calls++
     const end = new AbortController()
     const endIfNobodyIsLeft = () => {
       if (members.every(({ signal }) => signal.aborted)) end.abort(members[0]?.signal.reason)
@@ -137,7 +154,9 @@ export class PinBatches {
     } finally {
       over.abort()
       for (const { signal } of members) signal.removeEventListener('abort', endIfNobodyIsLeft)
+      this.#calls--
       for (const { settle } of members) settle(isPinned)
+      if (this.#isDue) this.#leave()
     }
   }
 }

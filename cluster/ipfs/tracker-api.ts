@@ -50,8 +50,8 @@ export interface Tracker extends AsyncDisposable {
   /** What is queued, running or failed, in no order, as far as it is in memory: {@link isPartial} says whether there is more. */
   operations(): Iterable<readonly [Cid, LocalStatus]>
   readonly isPartial: boolean
-  /** Called after any change of `cid`'s status or progress. Returns what ends it. */
-  onChange(cid: Cid, listener: () => void): Disposable
+  /** Called after any change of `cid`'s status or progress; `isBlind`: of progress there may be none. Returns what ends it. */
+  onChange(cid: Cid, listener: () => void, options?: { readonly isBlind?: boolean }): Disposable
   /** Queues what failed again, and compares with Kubo soon; `cid`: only this one, which is asked of Kubo in any case. Returns how many. */
   recover(options?: { cid?: Cid } & Abortable): Promise<number>
   counts(): TrackerCounts

@@ -121,9 +121,9 @@ export class KuboTracker implements Tracker {
     for (const operation of this.#operations.all()) yield [operation.cid, shown(operation)]
   }
 
-  onChange(cid: Cid, listener: () => void): Disposable {
-    this.#batches.hurry(cid)
-    return this.#operations.onChange(cid, listener)
+  onChange(cid: Cid, listener: () => void, { isBlind = false }: { readonly isBlind?: boolean } = {}): Disposable {
+    this.#batches.hurry(cid, isBlind)
+    return this.#operations.onChange(cid, listener, isBlind)
   }
 
   async recover({ cid }: { cid?: Cid } & Abortable = {}): Promise<number> {
@@ -221,7 +221,7 @@ export class KuboTracker implements Tracker {
     }
     const onProgress = (progress: FetchProgress) => this.#progress(operation, progress)
     try {
-      await this.#batches.pin({ cid, mode, name }, { signal, onProgress, isAwaited: this.#operations.isWatched(cid) })
+      await this.#batches.pin({ cid, mode, name }, { signal, onProgress, awaited: this.#operations.awaited(cid) })
     } catch (error) {
       if (mode === 'recursive' || !isPinnedRecursively(error)) throw error
       // The cluster wants less than Kubo has, by an older wish or by hand; the whole holds the root as well, and taking it away first would

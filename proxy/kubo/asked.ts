@@ -82,7 +82,7 @@ export async function settle(
   onProgress?: (progress: FetchProgress) => void
 ): Promise<void> {
   if (waitFor === 'committed') return
-  for await (const progress of api.follow(cid, { until: waitFor, signal })) onProgress?.(progress)
+  for await (const progress of api.follow(cid, { until: waitFor, isBlind: onProgress === undefined, signal })) onProgress?.(progress)
 }
 
 /** Words of Kubo's, with its status. */

@@ -28,9 +28,8 @@ export async function pinAdd(asked: Asked): Promise<void> {
     if (call.isOffline) await findHere(asked, cid)
     const before = await agreed(asked, cid)
     if (before?.mode === 'recursive' && !isRecursive) throw failure(`pin: ${cidText(cid, call.cidBase)} already pinned recursively`)
-    await pinOne(asked, cid, { ...keptOf(before), name, mode: isRecursive ? 'recursive' : 'direct' }, before, figures =>
-      progress?.tell(figures)
-    )
+    const onProgress = progress === null ? undefined : (figures: FetchProgress) => progress.tell(figures)
+    await pinOne(asked, cid, { ...keptOf(before), name, mode: isRecursive ? 'recursive' : 'direct' }, before, onProgress)
     progress?.next()
     pinned.push(cid)
   }

@@ -7,10 +7,10 @@ import type {
   ClusterApi,
   CollectOptions,
   Consistency,
+  FollowOptions,
   ReadOptions,
   RepositoriesOptions,
   StatusesOptions,
-  WaitLevel,
   Which
 } from '../../src/api.ts'
 import { isPath, parseTarget } from '../../src/codec.ts'
@@ -168,7 +168,7 @@ export class MemoryCluster implements ClusterApi {
     yield* this.#stream(all.filter(status => status.peers.size > 0))
   }
 
-  async *follow(cid: Cid, { until = 'min', signal }: { until?: WaitLevel | undefined } & Abortable = {}): AsyncIterable<PinProgress> {
+  async *follow(cid: Cid, { until = 'min', signal }: FollowOptions = {}): AsyncIterable<PinProgress> {
     this.#enter(signal)
     this.openStreams++
     try {

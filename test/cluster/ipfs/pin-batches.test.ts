@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { PinBatches } from '../../../cluster/ipfs/pin-batches.ts'
+import { type Awaited, PinBatches } from '../../../cluster/ipfs/pin-batches.ts'
 import type { Clock } from '../../../src/clock.ts'
 import type { Abortable } from '../../../src/lifetime.ts'
 import type { Cid, PinMode } from '../../../src/types.ts'
@@ -18,6 +18,7 @@ class World {
   /** Time that a pin takes. */
   pinMs = 1
   running = 0
+  runningMost = 0
   #sleepers = new Set<{ readonly atMs: number; readonly wake: () => void }>()
   readonly batches: PinBatches
 
@@ -38,7 +39,7 @@ class World {
       },
       pinTogether: async (cids: readonly Cid[], { signal }: Abortable = {}) => {
         this.together.push(cids)
-        this.running++
+        this.runningMost = Math.max(this.runningMost, ++this.running)
         try {
           if (signal?.aborted) throw signal.reason
           const gate = Promise.withResolvers<void>()
@@ -56,9 +57,9 @@ class World {
 
   pin(
     cid: Cid,
-    { signal = new AbortController().signal, isAwaited = false, mode = 'recursive' as PinMode, name = '' } = {}
+    { signal = new AbortController().signal, awaited = null as Awaited, mode = 'recursive' as PinMode, name = '' } = {}
   ): Promise<void> {
-    return this.batches.pin({ cid, mode, name }, { signal, isAwaited, onProgress: () => {} })
+    return this.batches.pin({ cid, mode, name }, { signal, awaited, onProgress: () => {} })
   }
 
   /** Ten that were quick. */
@@ -105,20 +106,52 @@ test('before that, and with a name or another mode, each has a call of its own',
   assert.deepEqual([world.alone.length, world.together.length], [22, 0])
 })
 
-test('a pin that somebody waits for has a call of its own, also where the wait begins while it is kept', async () => {
+test('a pin whose progress somebody looks at has a call of its own, also where that begins while it is kept', async () => {
   const world = new World()
   await world.warm()
-  const [one, other, late] = many(3, 'awaited') as [Cid, Cid, Cid]
+  const [one, other, late] = many(3, 'seen') as [Cid, Cid, Cid]
   const kept = [world.pin(one), world.pin(late)]
-  await world.pin(other, { isAwaited: true })
+  await world.pin(other, { awaited: 'seeing' })
   assert.deepEqual([world.alone, world.together], [[other], []])
-  world.batches.hurry(inline('somebody else'))
-  world.batches.hurry(late)
+  world.batches.hurry(inline('somebody else'), false)
+  world.batches.hurry(late, false)
   await kept[1]
   assert.deepEqual([world.alone, world.together], [[other, late], []])
   world.pass(20)
   await kept[0]
   assert.deepEqual(world.together, [[one]])
+})
+
+test('a pin that somebody waits for, and does not look at, leaves at once with those that are there', async () => {
+  const world = new World()
+  await world.warm()
+  const [one, other, late] = many(3, 'awaited') as [Cid, Cid, Cid]
+  await Promise.all([world.pin(one), world.pin(other, { awaited: 'blind' })])
+  assert.deepEqual([world.alone, world.together], [[], [[one, other]]])
+  const pin = world.pin(late)
+  world.batches.hurry(inline('somebody else'), true)
+  assert.equal(world.together.length, 1)
+  world.batches.hurry(late, true)
+  await pin
+  assert.deepEqual(world.together[1], [late])
+})
+
+test('two calls at most, of sixteen pins at most; the rest leaves when one ends', async () => {
+  const world = new World()
+  await world.warm()
+  world.gates = []
+  const cids = many(50, 'crowd')
+  const pins = Promise.all(cids.map(cid => world.pin(cid, { awaited: 'blind' })))
+  for (let ended = 0; world.together.flat().length < 50; ended++) {
+    await until('a call', () => world.gates![ended])
+    world.gates[ended]?.resolve()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  for (const gate of world.gates) gate.resolve()
+  await pins
+  assert.equal(world.runningMost, 2)
+  assert.deepEqual(world.together.flat(), cids)
+  assert.ok(world.together.every(({ length }) => length <= 16))
 })
 
 test('where no more company can come a batch leaves at once: sixteen, or as many as may be under way', async () => {

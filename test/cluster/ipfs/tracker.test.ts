@@ -119,7 +119,7 @@ test('while Kubo is gone pins wait without an attempt counted, and go on when it
   await world.fake.start()
   for (const one of cids) assert.equal((await world.untilStatus(one, 'pinned')).attemptCount, 0)
   assert.equal(world.tracker.kuboError, '')
-  assert.equal(world.fake.count('pin/add'), 20)
+  assert.equal(world.fake.pinned.length, 20)
 })
 
 test('a pin under which Kubo breaks off again and again counts as failed, and the others go on', async () => {
@@ -183,7 +183,7 @@ test('after a restart what is wanted and what is there are compared: missing one
   for (const one of cids) world.want(one)
   await world.idle()
   const [kept, gone, added] = [cids.slice(0, 10), cids.slice(10), many(5, 'added')]
-  const before = world.fake.count('pin/add')
+  const before = world.fake.pinned.length
   await world.restart(() => {
     for (const one of gone) world.disagree(one)
     for (const one of added) world.agree(one)
@@ -192,7 +192,7 @@ test('after a restart what is wanted and what is there are compared: missing one
   await world.idle()
   for (const one of kept) assert.equal((await world.status(one)).status, 'pinned')
   for (const one of gone) assert.equal((await world.status(one)).status, 'unpinned')
-  assert.equal(world.fake.count('pin/add') - before, 5)
+  assert.equal(world.fake.pinned.length - before, 5)
   assert.equal(world.tracker.counts().pinned, 15)
 })
 
