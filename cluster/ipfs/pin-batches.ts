@@ -2,8 +2,8 @@
  * Pins whose content Kubo has already are asked for several to a call: a call costs Kubo and us as much as the pin itself. Only while single pins have
  * been quick lately, as Kubo takes the pins of a call one after the other, and one that must be fetched would hold up the rest.
  *
- * A pin that nobody waits for is kept for a moment, for company; one that somebody waits for leaves with those that are there, as soon as fewer than two
- * calls are under way. Where somebody looks at its progress it has a call of its own, at once, for a shared one shows none.
+ * A pin that nobody waits for is kept for a moment, for company; one that somebody waits for leaves with those that are there, as soon as the last
+ * shared call has ended. Where somebody looks at its progress it has a call of its own, at once, for a shared one shows none.
  */
 import type { Clock } from '../../src/clock.ts'
 import type { Cid, FetchProgress } from '../../src/types.ts'
@@ -35,14 +35,12 @@ export type Awaited = 'seeing' | 'blind' | null
 /** Together for about as long as it takes Kubo to pin a few. */
 const companyMs = 20
 const countMax = 16
-/** One is gathered for while the others run; more would only wait for each other, since Kubo pins one at a time. */
-const callsMax = 2
 /** A pin that took no longer had nothing to fetch. */
 const quickMs = 250
 /** So many quick ones in a row. */
 const quickMin = 10
 /** A batch that takes longer has a pin in it that must be fetched: each of them is then asked for alone, which shows its progress and its failure. */
-const batchMs = 2_000
+const batchMs = 1_000
 
 interface Member {
   readonly cid: Cid
@@ -57,7 +55,8 @@ export class PinBatches {
   /** Quick ones in a row. */
   #quick = 0
   #running = 0
-  #calls = 0
+  /** Kubo pins one at a time: a second call would wait for the first, and gather nobody meanwhile. */
+  #isCalling = false
   /** Those that are gathered leave as soon as they may. */
   #isDue = false
   #isTimed = false
@@ -122,17 +121,16 @@ export class PinBatches {
 
   #leave(): void {
     this.#isDue = true
-    while (this.#isDue && this.#calls < callsMax) {
-      const members = [...this.#gathered.values()].slice(0, countMax)
-      for (const { cid } of members) this.#gathered.delete(cid)
-      this.#isDue = this.#gathered.size > 0
-      if (members.length > 0) void this.#call(members)
-    }
+    if (this.#isCalling) return
+    const members = [...this.#gathered.values()].slice(0, countMax)
+    for (const { cid } of members) this.#gathered.delete(cid)
+    this.#isDue = this.#gathered.size > 0
+    if (members.length > 0) void this.#call(members)
   }
 
   /** Who is told to stop waits for the end of the call all the same, unless all are: Kubo may have pinned it by then, and what follows must come later. */
   async #call(members: readonly Member[]): Promise<void> {
-    this.#calls++
+    this.#isCalling = true
     const end = new AbortController()
     const endIfNobodyIsLeft = () => {
       if (members.every(({ signal }) => signal.aborted)) end.abort(members[0]?.signal.reason)
@@ -154,7 +152,7 @@ export class PinBatches {
     } finally {
       over.abort()
       for (const { signal } of members) signal.removeEventListener('abort', endIfNobodyIsLeft)
-      this.#calls--
+      this.#isCalling = false
       for (const { settle } of members) settle(isPinned)
       if (this.#isDue) this.#leave()
     }
