@@ -179,8 +179,7 @@ export class Driver implements AsyncDisposable {
     const raft = this.#core
     if (this.#isTickDue) {
       this.#isTickDue = false
-      // One that was removed looks for no votes.
-      if (this.#members.removedAt === null || raft.role === 'leader') raft.tick()
+      raft.tick({ mayCampaign: this.#members.removedAt === null })
       this.#expire()
       this.#snapshots.tick()
     }

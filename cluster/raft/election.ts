@@ -65,12 +65,13 @@ export function syncFollowers(node: Node): void {
   )
 }
 
-export function tickElection(node: Node): void {
+/** @param mayCampaign false for a node that was told that it is removed: it looks for no votes, and its own is there for whoever leads it in again */
+export function tickElection(node: Node, mayCampaign: boolean): void {
   node.electionElapsed++
   // It was drawn at another pace, maybe.
   const { electionTicks } = node.settings
   if (node.electionElapsed < Math.min(Math.max(node.electionTimeout, electionTicks), 2 * electionTicks - 1)) return
-  if (node.membership.mayCampaign(node.settings.id)) campaign(node)
+  if (mayCampaign && node.membership.mayCampaign(node.settings.id)) campaign(node)
   // A learner cannot look for votes, but it must not go on believing in a leader that is gone, or that has removed it.
   else node.leader = null
 }

@@ -88,10 +88,10 @@ export class Raft implements RaftCore {
     if (settings.trace) this.#trace = new Trace(this.#node, settings.trace)
   }
 
-  tick(): void {
+  tick({ mayCampaign = true }: { readonly mayCampaign?: boolean } = {}): void {
     this.#exclusively(() => {
       const node = this.#node
-      if (node.role !== 'leader') return tickElection(node)
+      if (node.role !== 'leader') return tickElection(node, mayCampaign)
       checkQuorum(node)
       tickTransfer(node)
       if (node.role !== 'leader' || ++node.heartbeatElapsed < node.settings.heartbeatTicks) return

@@ -189,8 +189,8 @@ export interface RaftStatus {
  * it from within itself is an assertion failure.
  */
 export interface RaftCore {
-  /** One tick has passed: credited at most once for a pause of any length. */
-  tick(): void
+  /** One tick has passed: credited at most once for a pause of any length. `mayCampaign`: false for one that knows that it was removed. */
+  tick(options?: { readonly mayCampaign?: boolean }): void
   /** A message of a peer that is authenticated as `message.from`. Unknown senders, old terms and duplicates are tolerated. */
   step(message: Message): void
   /** Appends `data` on a leader. */

@@ -234,7 +234,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'looks-for-votes-though-it-was-removed',
     file: 'consensus/driver',
-    line: "if (this.#members.removedAt === null || raft.role === 'leader') raft.tick()",
+    line: 'raft.tick({ mayCampaign: this.#members.removedAt === null })',
     wrong: 'raft.tick()'
   },
   // ---- handing over ----

@@ -39,8 +39,8 @@ export class WatchedRaft extends Raft {
     this.#watcher = watcher
   }
 
-  override tick(): void {
-    super.tick()
+  override tick(options?: { readonly mayCampaign?: boolean }): void {
+    super.tick(options)
     this.#watcher.observe()
     this.#watcher.ticked()
   }

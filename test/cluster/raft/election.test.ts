@@ -271,3 +271,14 @@ test('a learner that hears its leader no more has none', () => {
   for (let tick = 0; tick < 2 * electionTicks; tick++) learner.tick()
   assert.deepEqual([learner.leader, learner.role, learner.term], [null, 'follower', 1])
 })
+
+test('a node that was told that it is removed looks for no votes, and gives its own once it has not heard its leader for long', () => {
+  const c = createRaft('c', { founding: three })
+  c.step({ type: 'heartbeat', from: 'a', to: 'c', term: 1, commit: 0, token: 0 })
+  flush(c)
+  for (let tick = 0; tick < 10 * electionTicks; tick++) c.tick({ mayCampaign: false })
+  assert.deepEqual([flush(c), c.leader], [[], null])
+  // It was added again, and does not know it yet: without it there may be no majority.
+  c.step(request('c', { term: 2, isPreVote: true }))
+  assert.equal(single(flush(c), 'vote_reply').rejected, false)
+})
