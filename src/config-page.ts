@@ -1,5 +1,7 @@
 /** The reference page of the configuration, printed from the rows: `docs/reference/configuration.md`. */
-import { places, refused, withoutUse } from './config.ts'
+
+import { places } from './config.ts'
+import { refused, withoutUse } from './config-foreign.ts'
 
 export function configurationPage(): string {
   const used = places.filter(({ row }) => !row.isInert)

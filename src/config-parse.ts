@@ -2,7 +2,9 @@
  * From the text of `service.json` and the variables of the environment to a {@link Config}. Every mistake is one sentence with the file, the key,
  * what was found and what is expected; the value of a secret is in none of them.
  */
-import { type Config, type ConfigChanges, type Place, places, refused, variableOf, withoutUse } from './config.ts'
+
+import { type Config, type ConfigChanges, type Place, places, variableOf } from './config.ts'
+import { refused, withoutUse } from './config-foreign.ts'
 import { ClusterError } from './errors.ts'
 import { brokenPlace } from './json-place.ts'
 

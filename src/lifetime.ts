@@ -84,7 +84,7 @@ export class Limit implements Disposable {
       else other.addEventListener('abort', this.#follow)
     }
     if (ms === null || ms >= 2 ** 31) return
-    this.#timer = setTimeout(() => this.#abort.abort(reason?.() ?? new DOMException('it took too long', 'TimeoutError')), ms)
+    this.#timer = setTimeout(() => this.#abort.abort(reason?.() ?? new DOMException('no answer came in time', 'TimeoutError')), ms)
     this.#timer.unref()
   }
 
