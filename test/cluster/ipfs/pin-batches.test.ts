@@ -197,6 +197,9 @@ test('a batch that stands still is given up after a second, for single calls tha
   world.pass(1)
   await pins
   assert.deepEqual(world.alone, cids)
+  const next = inline('next')
+  await world.pin(next)
+  assert.deepEqual(world.alone, [...cids, next], 'no batch until more of them are quick')
 })
 
 test('who is told to stop waits for the end of the call, for Kubo may have pinned it; when all are, the call is ended', async () => {
