@@ -18,7 +18,7 @@ const limits: Omit<RaftSettings, 'id' | 'electionTicks' | 'heartbeatTicks' | 'ra
   inflightMax: 64,
   inflightBytesMax: 8 << 20,
   uncommittedBytesMax: 32 << 20,
-  cacheBytesMax: 2 << 20
+  cacheBytesMax: 4 << 20
 }
 
 export function coreOf(

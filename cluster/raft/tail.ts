@@ -1,4 +1,4 @@
-/** The newest entries of the log in memory, within a limit of bytes, so that replication seldom reads from disk. */
+/** The newest entries of the log in memory, within a limit of memory, so that replication seldom reads from disk. */
 import type { Entry } from './types.ts'
 
 /** Stands where an entry is forgotten: an array that loses its first elements one by one would be copied again and again. */
@@ -17,7 +17,7 @@ export class Tail {
 
   push(entry: Entry): void {
     this.#entries.push(entry)
-    this.#bytes += sizeOf(entry)
+    this.#bytes += memoryOf(entry)
   }
 
   get(index: number): Entry | undefined {
@@ -47,7 +47,7 @@ export class Tail {
   truncateFrom(index: number): void {
     for (let last = this.#entries.at(-1); last !== undefined && last !== forgotten && last.index >= index; last = this.#entries.at(-1)) {
       this.#entries.pop()
-      this.#bytes -= sizeOf(last)
+      this.#bytes -= memoryOf(last)
     }
   }
 
@@ -61,7 +61,7 @@ export class Tail {
     while (this.#bytes > this.#bytesMax) {
       const oldest = this.#entries[this.#head]
       if (oldest === undefined || oldest.index > durable) break
-      this.#bytes -= sizeOf(oldest)
+      this.#bytes -= memoryOf(oldest)
       this.#entries[this.#head++] = forgotten
     }
     // Half is forgotten: one copy for so many entries costs nothing worth counting.
@@ -72,7 +72,12 @@ export class Tail {
   }
 }
 
-/** Bytes an entry counts for in limits: its data and a little for the rest. */
+/** Bytes an entry counts for in the limits of what is sent: its data and a little for the rest. */
 export function sizeOf(entry: Entry): number {
   return 32 + (entry.type === 'normal' ? entry.data.length : entry.type === 'configuration' ? 256 * entry.configuration.members.length : 0)
+}
+
+/** About what an entry takes in memory: its data, the bytes it is sent and written as, and what a runtime needs for an object and two buffers. */
+function memoryOf(entry: Entry): number {
+  return 600 + 2 * sizeOf(entry)
 }

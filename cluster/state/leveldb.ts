@@ -12,8 +12,8 @@ export async function openLevelDb(folder: string): Promise<Binding> {
   const options = {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
-    writeBufferSize: 4 << 20,
-    cacheSize: 4 << 20,
+    writeBufferSize: 2 << 20,
+    cacheSize: 2 << 20,
     maxOpenFiles: 200
   } as const
   const db = new ClassicLevel<Buffer, Buffer>(folder, options)
