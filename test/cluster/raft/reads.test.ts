@@ -118,6 +118,24 @@ test('R3: a leader that hands over confirms a read only by a majority, as ever, 
   assert.deepEqual(group.raft('a').released(), [])
 })
 
+test('R6: there is no lease: a leader that was confirmed a moment ago asks a majority again, and one that hears none leads no longer', () => {
+  const a = leader()
+  a.read(1)
+  answer(a, 'b', roundOf(a))
+  assert.equal(a.released().length, 1)
+  a.read(2)
+  flush(a)
+  for (let tick = 1; tick < electionTicks; tick++) {
+    a.tick()
+    flush(a)
+    assert.deepEqual([a.status().role, a.released()], ['leader', []])
+  }
+  // A check of the quorum counts what was heard since the one before.
+  for (let tick = 0; tick < electionTicks + 1; tick++) a.tick()
+  assert.equal(a.status().role, 'follower')
+  assert.equal(a.read(3), 'not_leader')
+})
+
 test('R7: learners do not count, and a majority is of the voters of now', () => {
   const a = leader(configuration(['a', 'b', 'c'], ['d', 'e']))
   a.read(1)
