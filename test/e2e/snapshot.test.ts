@@ -1,4 +1,4 @@
-/** A peer joins a cluster whose log begins long after its pins did: real daemons and stores. No Kubo: what the peers agree on is what this is about. */
+/** A state comes to a peer whose log begins too long ago: real daemons and stores. A Kubo only where the pins are to get there. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -9,6 +9,7 @@ import { test } from 'node:test'
 import { initFolder } from '../../cli/peer-folder.ts'
 import { FlotillaClient } from '../../src/client.ts'
 import { inline } from '../support/cids.ts'
+import { FakeKubo } from '../support/fake-kubo.ts'
 import { freeBase } from '../support/local-cluster.ts'
 import { until } from '../support/until.ts'
 
@@ -37,7 +38,7 @@ class Daemons implements AsyncDisposable {
     return new Daemons(await mkdtemp(join(tmpdir(), 'flotilla-snapshot-')), await freeBase(4))
   }
 
-  async start(number: number): Promise<Daemon> {
+  async start(number: number, special: Readonly<Record<string, string>> = {}): Promise<Daemon> {
     const at = (peer: number, offset: number) => `/ip4/127.0.0.1/tcp/${this.#port + 10 * peer + offset}`
     const variables = {
       FLOTILLA_PATH: join(this.#folder, String(number)),
@@ -46,7 +47,8 @@ class Daemons implements AsyncDisposable {
       CLUSTER_RAFT_TRAILINGLOGS: '500',
       CLUSTER_LISTENMULTIADDRESS: at(number, 2),
       CLUSTER_RESTAPI_HTTPLISTENMULTIADDRESS: at(number, 0),
-      CLUSTER_IPFSPROXY_LISTENMULTIADDRESS: at(number, 1)
+      CLUSTER_IPFSPROXY_LISTENMULTIADDRESS: at(number, 1),
+      ...special
     }
     await initFolder(variables.FLOTILLA_PATH, {}, { force: true, variables: {} })
     const words = number === 0 ? [] : ['--bootstrap', at(0, 2)]
@@ -129,4 +131,29 @@ test('a fourth peer is killed while the state of 20,000 pins comes in, goes on w
   assert.ok(pins > before, 'writes went on')
   await until('it has every pin', async () => (await count(fourth)) === pins, 60_000)
   assert.equal(await count(first), pins)
+})
+
+test('pins that arrive inside a state go to the Kubo of that peer at once, as none of them comes to its tracker one by one', async () => {
+  await using kubo = await FakeKubo.start()
+  await using daemons = await Daemons.open()
+  const shortLog = { CLUSTER_RAFT_TRAILINGLOGS: '50' }
+  const first = await daemons.start(0, shortLog)
+  await says(first, 'ready')
+  const second = await daemons.start(1, shortLog)
+  const third = await daemons.start(2, { ...shortLog, CLUSTER_IPFSHTTP_NODEMULTIADDRESS: kubo.api })
+  for (const daemon of [second, third]) await says(daemon, 'ready')
+  await first.client.pin(inline('before'))
+  await until('its Kubo has a pin', () => kubo.pins.size === 1)
+  const reaches = (voters: number) => async () => (await first.client.overview()).votersReached === voters
+  await until('it has its vote', reaches(3))
+  third.child.kill('SIGSTOP')
+  // Before that its socket would take what it hears when it thaws.
+  await until('it is given up', reaches(2), 30_000)
+  const names = Array.from({ length: 300 }, (_, place) => `inside ${place}`)
+  for (let from = 0; from < names.length; from += clients) {
+    await Promise.all(names.slice(from, from + clients).map(name => first.client.pin(inline(name))))
+  }
+  third.child.kill('SIGCONT')
+  await says(third, 'state installed')
+  await until('its Kubo has them all', () => kubo.pins.size === 1 + names.length, 30_000)
 })
