@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { CID } from 'multiformats/cid'
 import { create } from 'multiformats/hashes/digest'
+import { prefixRange } from '../../cluster/state/keys.ts'
 import { decodeResult, encodeOperation } from '../../cluster/state/operations.ts'
 import { cidOf } from '../../src/codec.ts'
 import type { Cid, Pin } from '../../src/types.ts'
@@ -33,4 +34,16 @@ export async function three(peers: TestPeers): Promise<void> {
   const founders = peers.found(1, 2, 3)
   await Promise.all([1, 2, 3].map(number => peers.start(number, founders)))
   await until('a leader', () => peers.leader())
+}
+
+export async function pinAll(peer: TestPeer, from: number, to: number): Promise<void> {
+  const names = Array.from({ length: to - from }, (_, place) => `pin ${from + place}`)
+  await Promise.all(names.map(name => pin(peer, name)))
+}
+
+/** Entries whose rows are on the disk of `peer`. */
+export async function logRows(peer: TestPeer): Promise<number> {
+  let rows = 0
+  for await (const _ of peer.store.rows(prefixRange('l/'))) rows++
+  return rows
 }

@@ -3,27 +3,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decodeChunk, encodeChunk, encodeQuestion, method } from '../../../cluster/consensus/snapshot-chunk.ts'
 import type { SnapshotLimits } from '../../../cluster/consensus/snapshots.ts'
-import { prefixRange } from '../../../cluster/state/keys.ts'
 import { isFault } from '../../../src/errors.ts'
 import { PinCursor } from '../../../src/pin-page.ts'
 import { type TestPeer, TestPeers } from '../../support/consensus.ts'
-import { cid, pin } from '../../support/consensus-pins.ts'
+import { cid, logRows, pinAll } from '../../support/consensus-pins.ts'
 import { collect } from '../../support/stream.ts'
 import { until } from '../../support/until.ts'
 
 const shortLog: Partial<SnapshotLimits> = { log: { entriesMax: 20, bytesMax: 1e9, ageMsMax: 1e9 } }
-
-async function pinAll(peer: TestPeer, from: number, to: number): Promise<void> {
-  const names = Array.from({ length: to - from }, (_, place) => `pin ${from + place}`)
-  await Promise.all(names.map(name => pin(peer, name)))
-}
-
-/** Entries whose rows are on the disk of `peer`. */
-async function logRows(peer: TestPeer): Promise<number> {
-  let rows = 0
-  for await (const _ of peer.store.rows(prefixRange('l/'))) rows++
-  return rows
-}
 
 /** As a list of names shows them, which is kept in memory. */
 async function names({ pinset }: TestPeer): Promise<string[]> {

@@ -1,4 +1,4 @@
-/** Snapshots and compaction in the core. S1 to S10, M13 to M15 are bugs that others had; each test keeps one of them out. */
+/** Snapshots and compaction in the core. S1 to S12, M13 to M15 are bugs that others had; each test keeps one of them out. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Raft } from '../../../cluster/raft/raft.ts'
@@ -136,6 +136,20 @@ test('S10: a lost announcement or link ends nothing: the follower is told again,
   // A state older than the log's beginning is not enough: told again, from the right place.
   acknowledge(a, 'c', 3)
   assert.deepEqual([single(flush(a), 'snapshot', 'c').index, progress(a)?.match, progress(a)?.next], [5, 3, 4])
+})
+
+test('S12: an older state with a later term beside a newer one is of no use: what counts is how far it goes', () => {
+  for (const log of [entries([2, 2], 21), []]) {
+    const b = createRaft('b', { founding: three, truncated: { index: 20, term: 2 }, log, applied: 20, hardState: { commit: 20 } })
+    for (const [index, term] of [
+      [10, 5],
+      [19, 9],
+      [20, 2]
+    ] as const) {
+      assert.equal(b.install(snapshot(index, term)), null)
+      assert.deepEqual([b.commit, b.status().lastIndex, b.termAt(20)], [20, 20 + log.length, 2])
+    }
+  }
 })
 
 test('a follower that has the state already says how much it has', () => {

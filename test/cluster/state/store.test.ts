@@ -1,7 +1,8 @@
 /** The contract of the store, run by every engine. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -11,6 +12,7 @@ import { canLoad, findRocksDb } from '../../../cluster/state/rocksdb.ts'
 import type { Engine } from '../../../cluster/state/store.ts'
 import { isFault } from '../../../src/errors.ts'
 import { bytes, everything, put, rows, text } from '../../support/store.ts'
+import { until } from '../../support/until.ts'
 
 /** The peer may run as anybody; as root nothing is forbidden, so the test becomes nobody for a while. */
 async function asNobody<T>(work: () => Promise<T>): Promise<T> {
@@ -21,6 +23,18 @@ async function asNobody<T>(work: () => Promise<T>): Promise<T> {
   } finally {
     if (isRoot) process.seteuid?.(0)
   }
+}
+
+/** Of all files in `folder`; one that goes in between is not counted. */
+async function bytesOf(folder: string): Promise<number> {
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter(entry => entry.isFile())
+  const sizes = files.map(({ parentPath, name }) =>
+    stat(join(parentPath, name)).then(
+      ({ size }) => size,
+      () => 0
+    )
+  )
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
 }
 
 /** RocksDB is installed by whoever wants it: in this checkout, or where FLOTILLA_ROCKSDB says. */
@@ -91,6 +105,21 @@ for (const { engine, skip } of engines) {
       await store.write([put('k/', 'before'), ...inside, put('m/', 'behind')], { sync: false })
       await store.clear(prefixRange('l/'))
       assert.deepEqual(await rows(store), ['k/=before', 'm/=behind'])
+    })
+
+    test('rows that are deleted give their room back while others are written, as those of a log that is cut', async () => {
+      const name = String(opened++)
+      await using store = await open(name)
+      const row = (number: number) => numberKey('l/', number)
+      const [pieces, pieceRows, kept] = [480, 100, 20]
+      const numbersOf = (piece: number) => Array.from({ length: pieceRows }, (_, place) => piece * pieceRows + place)
+      for (let piece = 0; piece < pieces; piece++) {
+        const added = numbersOf(piece).map(number => ({ type: 'put', key: row(number), value: randomBytes(1_000) }) as const)
+        const removed = piece < kept ? [] : numbersOf(piece - kept).map(number => ({ type: 'delete', key: row(number) }) as const)
+        await store.write([...added, ...removed], { sync: false })
+      }
+      // 2 MB of rows are there of 48 that were written. How much the engine is behind with its own work depends on the machine.
+      await until('the folder has shrunk', async () => (await bytesOf(join(folder, name))) < (pieces * pieceRows * 1_000) / 2)
     })
 
     test('a second opening of the same folder is refused in one sentence', async () => {
