@@ -126,14 +126,22 @@ export class GroupCommitStore implements Store {
     this.#requireOpen()
     const iterator = this.#binding.iterate(range, { reverse, limit })
     this.#iterators.add(iterator)
+    let ahead: Promise<readonly Row[]> | undefined
     try {
-      for (;;) {
+      for (let isLong = false; ; isLong = true) {
         this.#requireOpen()
-        const page = await this.#call(iterator.next())
+        const page = await (ahead ?? this.#call(iterator.next()))
+        ahead = undefined
         if (page.length === 0) return
+        // Who takes a second page takes more of them as a rule: the next one is read while this one is looked at.
+        if (isLong) {
+          ahead = this.#call(iterator.next())
+          ahead.catch(() => {})
+        }
         yield page
       }
     } finally {
+      await ahead?.catch(() => {})
       // A close ends what is open by itself.
       if (this.#iterators.delete(iterator)) await this.#call(iterator.end())
     }

@@ -14,7 +14,9 @@ export async function openLevelDb(folder: string): Promise<Binding> {
     valueEncoding: 'buffer',
     writeBufferSize: 2 << 20,
     cacheSize: 2 << 20,
-    maxOpenFiles: 200
+    // Open tables are mapped into memory, and what was read of them counts as this process's: 64 of one MiB, the least that LevelDB allows of both.
+    maxOpenFiles: 74,
+    maxFileSize: 1 << 20
   } as const
   const db = new ClassicLevel<Buffer, Buffer>(folder, options)
   await db.open()

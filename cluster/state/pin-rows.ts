@@ -10,15 +10,16 @@ import type { Range, WriteOp } from './store.ts'
 
 /** Pins by CID bytes. */
 export const pins = 's/'
-/** Pins by the time they expire: 8 bytes of Unix milliseconds, then CID bytes; no value. */
+/** Pins by the time they expire: 8 bytes of Unix milliseconds, then CID bytes; the value says nothing. */
 export const expiries = 'x/'
 /** Pins by the time they were asked for, as those above. */
 const times = 'd/'
-/** Pins with a name: its first bytes, 0, the time as above, CID bytes; no value. */
+/** Pins with a name: its first bytes, 0, the time as above, CID bytes; the value says nothing. */
 const names = 'n/'
 /** Longer names are told apart by what stands in the pin. */
 const nameBytesMax = 200
-const nothing = Buffer.alloc(0)
+/** Nobody reads it. One byte, as classic-level 3.0.0 copies an empty value into memory that it never gives back (`DisposeSliceBuffer` in its binding). */
+const nothing = Buffer.alloc(1)
 const zero = new Uint8Array(1)
 const timeBytes = 8
 

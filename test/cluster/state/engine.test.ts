@@ -148,3 +148,30 @@ test('a read by this thread that has to wait for the disk lets other threads rea
   await store.get(bytes('a'))
   assert.deepEqual(asked, ['here', 'there'])
 })
+
+test('a long list has its next page read while one is looked at, and is closed when that has been read', async () => {
+  const calls: string[] = []
+  const reading = Promise.withResolvers<void>()
+  const binding = bindingOf(async () => {}, {
+    iterate: () => ({
+      async next() {
+        const number = calls.push('next')
+        if (number === 3) await reading.promise
+        return [[bytes(`row ${number}`), bytes('')]]
+      },
+      end: async () => void calls.push('end')
+    })
+  })
+  await using store = new GroupCommitStore(binding)
+  const list = store.pages({ gte: bytes('a'), lt: bytes('z') })[Symbol.asyncIterator]()
+  await list.next()
+  assert.deepEqual(calls, ['next'], 'who wants one page only pays for one')
+  await list.next()
+  assert.deepEqual(calls, ['next', 'next', 'next'])
+  const left = list.return?.()
+  await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual(calls, ['next', 'next', 'next'])
+  reading.resolve()
+  await left
+  assert.deepEqual(calls, ['next', 'next', 'next', 'end'])
+})
