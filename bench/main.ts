@@ -1,10 +1,11 @@
 /**
- * Commits through REST with 1, 16 and 64 clients, processor time per commit over three peers, and memory: flotilla beside Go ipfs-cluster and etcd, on
+ * Commits through REST, with so many clients as columns, processor time per commit over three peers, and memory: flotilla beside Go ipfs-cluster and etcd, on
  * one machine in one run. All are up at the same time and take turns, round after round; a figure is the median of the rounds, a ratio the median of
  * the rounds' ratios. Before each turn everybody has finished what the last one left, as Kubo pins more slowly than a cluster agrees.
  *
- * Environment: KUBO_BIN; ANCHORS, a folder with ipfs-cluster-service and etcdload; SCRIPTS, one with kubos, gocluster and etcds; SECONDS a turn
- * (default 5); ROUNDS (default 3); PINS for the memory figure (default 100000). What is not found is left out, and said.
+ * Environment: KUBO_BIN; ANCHORS, a folder with ipfs-cluster-service and etcdload; SCRIPTS, one with kubos, gocluster and etcds; CLIENTS (default
+ * 1,16,64); SECONDS a turn (default 5); ROUNDS (default 3); PINS for the memory figure (default 100000, 0 for none); KUBOS, what the Kubos do during
+ * the turns: `pinning`, or `stopped` to measure the path of a commit alone, while pins wait. What is not found is left out, and said.
  */
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +17,8 @@ import { etcd, flotilla, goCluster, type System } from './systems.ts'
 const seconds = Number(process.env.SECONDS ?? 5)
 const rounds = Number(process.env.ROUNDS ?? 3)
 const pins = Number(process.env.PINS ?? 100_000)
-const columns = [1, 16, 64]
+const columns = (process.env.CLIENTS ?? '1,16,64').split(',').map(Number)
+const areStopped = process.env.KUBOS === 'stopped'
 const settleMs = 60_000
 
 interface Turn {
@@ -46,11 +48,13 @@ const others = [go, opened.use(await etcd(anchors))].filter(system => system !==
 if (others.length < 2)
   console.log('Go ipfs-cluster or etcd is left out: its binary (ANCHORS) or the scripts that start it (SCRIPTS) are not there')
 const systems = [own, ...others]
-const everybody = systems.flatMap(({ allPids }) => allPids)
+const everybody = systems.flatMap(({ kubos, pids }) => [...kubos, ...pids])
+const kubos = systems.flatMap(({ kubos }) => kubos)
 
 // As long as it takes until the engine of a daemon has compiled what is hot: it then runs for weeks.
 console.log('warming up …')
 for (const clients of columns) for (const system of systems) await system.load({ clients, seconds: 8 })
+if (areStopped) for (const pid of kubos) process.kill(pid, 'SIGSTOP')
 const results = new Map<System, Turns>(systems.map(system => [system, new Map(columns.map(clients => [clients, []]))]))
 for (let round = 1; round <= rounds; round++) {
   for (const clients of columns) {
@@ -64,12 +68,14 @@ for (let round = 1; round <= rounds; round++) {
   }
 }
 
-console.log(`${pins} pins more for the memory figure …`)
+if (areStopped) for (const pid of kubos) process.kill(pid, 'SIGCONT')
+
+if (pins > 0) console.log(`${pins} pins more for the memory figure …`)
 const memory = new Map<System, number[]>()
 for (const system of [own, go]) {
-  if (system === undefined) continue
+  if (system === undefined || pins === 0) continue
   await system.load({ clients: 64, count: pins })
-  await settled(system.allPids, settleMs)
+  await settled([...system.kubos, ...system.pids], settleMs)
   memory.set(
     system,
     system.pids.map(pid => memoryMiB(pid))

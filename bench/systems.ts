@@ -28,8 +28,8 @@ export interface System extends AsyncDisposable {
   readonly name: string
   /** Those that agree; the Kubos are not among them. */
   readonly pids: readonly number[]
-  /** Everything that works for it. */
-  readonly allPids: readonly number[]
+  /** What it pins on. */
+  readonly kubos: readonly number[]
   load(wish: LoadWish): Promise<Load>
 }
 
@@ -58,7 +58,7 @@ export async function flotilla(): Promise<System> {
   return {
     name: 'flotilla',
     pids,
-    allPids: [...pids, ...kubos],
+    kubos,
     load: wish => pins('flotilla', rest, wish),
     [Symbol.asyncDispose]: () => owned.disposeAsync()
   }
@@ -81,13 +81,13 @@ export function goCluster({ binaries, scripts, kubo }: Anchors): System | undefi
   execFileSync(join(scripts, 'kubos'), [join(dir, 'kubos'), '3'], { env, stdio: 'ignore' })
   execFileSync(join(scripts, 'gocluster'), [join(dir, 'go'), '3'], { env, stdio: 'ignore' })
   const pids = pidsIn(join(dir, 'go/*/pid'))
-  const allPids = [...pids, ...pidsIn(join(dir, 'kubos/*/pid'))]
+  const kubos = pidsIn(join(dir, 'kubos/*/pid'))
   return {
     name: 'Go ipfs-cluster',
     pids,
-    allPids,
+    kubos,
     load: wish => pins('go', 'http://127.0.0.1:9204', wish),
-    [Symbol.asyncDispose]: () => end(allPids, dir)
+    [Symbol.asyncDispose]: () => end([...pids, ...kubos], dir)
   }
 }
 
@@ -102,7 +102,7 @@ export async function etcd({ binaries, scripts }: Anchors): Promise<System | und
   return {
     name: 'etcd (puts)',
     pids,
-    allPids: pids,
+    kubos: [],
     async load({ clients, seconds = 5 }) {
       const { stdout } = await run(program, ['--ep', '127.0.0.1:12379', '--clients', String(clients), '--seconds', String(seconds)])
       const perSecond = Math.round(Number(/: (\d+)\/s/.exec(stdout)?.[1]))
