@@ -3,6 +3,8 @@ export class Recent<K, V> {
   readonly #max: number
   /** A map keeps the order of insertion. */
   readonly #entries = new Map<K, V>()
+  /** Stands before the oldest: a new walk would pass all those that were deleted before it. */
+  readonly #oldest = this.#entries.keys()
 
   /** @param max entries kept, 1 or more */
   constructor(max: number) {
@@ -17,10 +19,9 @@ export class Recent<K, V> {
     this.#entries.delete(key)
     this.#entries.set(key, value)
     if (this.#entries.size <= this.#max) return
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest)
-      break
-    }
+    // It does not end: what it has passed is deleted, so there is more in front of it.
+    const { value: oldest, done } = this.#oldest.next()
+    if (!done) this.#entries.delete(oldest)
   }
 
   delete(key: K): void {

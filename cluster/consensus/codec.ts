@@ -8,6 +8,7 @@ import { crc32 } from 'node:zlib'
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg'
 import { z } from 'zod'
 import type { Configuration, Entry, Message, NodeId } from '../raft/types.ts'
+import { cut } from './slab.ts'
 
 const entryTypes = ['normal', 'empty', 'configuration'] as const satisfies readonly Entry['type'][]
 const messageTypes = [
@@ -48,8 +49,7 @@ export function encodeEntry(entry: Entry): Uint8Array {
   if (known) return known
   const data = dataOf(entry)
   const end = headBytes + data.length
-  // Not from the pool: it is kept with the entry, and with it everything that shares its eight kilobytes.
-  const result = Buffer.allocUnsafeSlow(end + crcBytes)
+  const result = cut(end + crcBytes)
   result[0] = entryTypes.indexOf(entry.type)
   writeNumber(result, entry.index, 1)
   writeNumber(result, entry.term, 9)

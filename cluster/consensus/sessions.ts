@@ -6,6 +6,7 @@
 import { key, numberKey, numberOf, prefixRange } from '../state/keys.ts'
 import type { Rows, WriteOp } from '../state/store.ts'
 import { readNumber, writeNumber } from './codec.ts'
+import { cut } from './slab.ts'
 
 /** Who proposed an operation: one start of one peer. */
 export interface Stamp {
@@ -43,8 +44,7 @@ const outcomeBytes = 1 + 8 + 4
 
 /** Puts the stamp in front of an operation. */
 export function stamp({ origin, sequence, answeredBelow }: Stamp, operation: Uint8Array): Uint8Array {
-  // Not from the pool: the log keeps it for long, and with it everything that shares its eight kilobytes.
-  const data = Buffer.allocUnsafeSlow(stampBytes + operation.length)
+  const data = cut(stampBytes + operation.length)
   data.write(origin, 0, 'hex')
   writeNumber(data, sequence, originBytes)
   writeNumber(data, answeredBelow, originBytes + 8)
