@@ -5,19 +5,15 @@
  * Environment: KUBO_BIN; PINS of an import (default 100000); ROUNDS (default 3); SECONDS of the other load (default 5).
  */
 import { execFile } from 'node:child_process'
-import { createWriteStream } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import { ensureKubo } from '../cli/kubo-binary.ts'
-import { exportLine } from '../src/lines.ts'
 import { inline } from '../test/support/cids.ts'
 import { LocalCluster } from '../test/support/local-cluster.ts'
-import { examplePin } from '../test/support/pins.ts'
-import { cpuMs, memoryMiB, settled } from './processes.ts'
+import { writeExport } from './export.ts'
+import { cpuMs, median, memoryMiB, settled } from './processes.ts'
 
 const run = promisify(execFile)
 const pins = Number(process.env.PINS ?? 100_000)
@@ -35,11 +31,7 @@ for (const { kuboDir } of cluster.peers) process.kill(Number.parseInt(await read
 /** Everywhere, as the pins of the other load. */
 async function exportOf(round: number): Promise<string> {
   const file = join(folder, `${round}.ndjson`)
-  const lines = function* () {
-    for (let index = 0; index < pins; index++)
-      yield exportLine({ ...examplePin, cid: inline(`import-${round}-${index}`), name: `pin ${index}` })
-  }
-  await pipeline(Readable.from(lines()), createWriteStream(file))
+  await writeExport(file, { from: 0, to: pins, cid: index => inline(`import-${round}-${index}`) })
   return file
 }
 
@@ -54,10 +46,6 @@ async function imported(file: string): Promise<{ perSecond: number; cpuUs: numbe
   await run(process.execPath, [program, 'state', 'import', '--host', leader.rest, '--file', file])
   const perSecond = Math.round((pins * 1_000) / (performance.now() - started))
   return { perSecond, cpuUs: Math.round(((cpuMs(pids) - before) * 1_000) / pins) }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
 const results: { single: number; bulk: number; ratio: number }[] = []

@@ -1,4 +1,4 @@
-/** Load of pins: distinct ones by so many clients at a time, for so long or so many; prints one JSON line. Run as a process of its own. */
+/** Load of pins: distinct ones by so many clients at a time, for so long or so many; prints one JSON line. Run as a process of its own. SIGTERM ends it early. */
 import { Agent, request } from 'node:http'
 import { parseArgs } from 'node:util'
 import { CID } from 'multiformats/cid'
@@ -20,7 +20,8 @@ const agent = new Agent({ keepAlive: true, maxSockets: clients })
 // The content is in the CID, so that Kubo pins at once.
 const cid = (index: number) => CID.create(1, 0x55, create(0, new TextEncoder().encode(`load-${values.tag}-${index}`))).toString()
 const started = performance.now()
-const end = started + Number(values.seconds) * 1_000
+let end = started + Number(values.seconds) * 1_000
+process.once('SIGTERM', () => (end = 0))
 const latencies: number[] = []
 let next = 0
 let failed = 0
@@ -35,7 +36,7 @@ function pin(index: number): Promise<void> {
       resolve()
     }
     const outgoing = request(
-      { host: url.hostname, port: url.port, method: 'POST', path: values.path.replace('{cid}', cid(index)), agent },
+      { host: url.hostname, port: url.port, method: 'POST', path: values.path.replace('{cid}', cid(index)), agent, timeout: 10_000 },
       answer => {
         answer.resume()
         answer.on('end', () => {
@@ -45,6 +46,7 @@ function pin(index: number): Promise<void> {
         })
       }
     )
+    outgoing.on('timeout', () => outgoing.destroy(new Error('no answer for ten seconds')))
     outgoing.on('error', error => fail(error.message))
     outgoing.end()
   })
@@ -57,7 +59,7 @@ await Promise.all(
 )
 const seconds = (performance.now() - started) / 1_000
 latencies.sort((a, b) => a - b)
-const at = (share: number) => Number((latencies[Math.floor(latencies.length * share)] ?? 0).toFixed(1))
+const at = (share: number) => Number((latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0).toFixed(1))
 console.log(
   JSON.stringify({
     clients,
@@ -66,7 +68,8 @@ console.log(
     firstFailure,
     perSecond: Math.round(latencies.length / seconds),
     p50: at(0.5),
-    p99: at(0.99)
+    p99: at(0.99),
+    longest: at(1)
   })
 )
 agent.destroy()
