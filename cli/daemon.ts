@@ -154,7 +154,7 @@ function peerSettings(
       proposals: timing.proposals,
       snapshots: {
         log: { entriesMax: consensus.raft.trailingLogs, bytesMax: 64 << 20, ageMsMax: 86_400_000 },
-        transfer: { chunkBytes: 256 << 10, bytesPerSecond: 16 << 20, idleMs: 30_000 }
+        transfer: { chunkBytes: 128 << 10, bytesPerSecond: 16 << 20, idleMs: 30_000 }
       }
     },
     kubo: {

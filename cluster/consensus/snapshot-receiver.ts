@@ -15,7 +15,7 @@ import type { Spaces } from '../state/spaces.ts'
 import type { Store, WriteOp } from '../state/store.ts'
 import { readMarker } from './marker.ts'
 import { seal, unseal } from './seal.ts'
-import { type Chunk, checksumOf, decodeChunk, encodeQuestion, method } from './snapshot-chunk.ts'
+import { type Chunk, checksumOf, decodeChunk, encodeQuestion, method, unpackRows } from './snapshot-chunk.ts'
 
 export interface ReceiverParts {
   readonly rpc: Pick<Rpc, 'call'>
@@ -148,7 +148,7 @@ export class SnapshotReceiver {
 
   async #keep(from: PeerId, { transfer, number, rows, checksum }: Chunk): Promise<void> {
     const { store, state } = this.#parts
-    const puts = rows.map(([key, value]): WriteOp => ({ type: 'put', key, value }))
+    const puts = unpackRows(rows).map(([key, value]): WriteOp => ({ type: 'put', key, value }))
     const progress = seal([from, transfer, number + 1, checksum])
     await store.write([...state.spare.writes(puts), { type: 'put', key: incomingKey, value: progress }], { sync: false })
     this.#incoming = { from, transfer, next: number + 1, checksum }

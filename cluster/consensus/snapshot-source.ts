@@ -10,7 +10,7 @@ import type { Rpc } from '../net/rpc.ts'
 import type { Spaces } from '../state/spaces.ts'
 import type { Row } from '../state/store.ts'
 import { readMarker } from './marker.ts'
-import { type Chunk, checksumOf, decodeQuestion, encodeChunk, method, type Question } from './snapshot-chunk.ts'
+import { type Chunk, checksumOf, decodeQuestion, encodeChunk, method, packedSize, packRows, type Question } from './snapshot-chunk.ts'
 
 export interface SourceParts {
   readonly rpc: Pick<Rpc, 'handle'>
@@ -33,9 +33,9 @@ interface Transfer {
   readonly to: PeerId
   /** The state is as of this entry, or of a later one. */
   readonly index: number
-  readonly rows: AsyncIterator<Row>
-  /** A row that did not fit into the chunk before. */
-  left: Row | undefined
+  readonly pages: AsyncIterator<readonly Row[]>
+  /** Rows that did not fit into the chunk before. */
+  left: readonly Row[]
   /** The chunk given last, kept because its answer may be lost. */
   last: Chunk | undefined
   usedMs: number
@@ -56,7 +56,7 @@ export class SnapshotSource {
   serve(): void {
     this.#parts.rpc.handle(method, async (from, payload, { signal }) => {
       const chunk = await this.#answer(from, parsed(payload))
-      const paceMs = (1_000 * sizeOf(chunk.rows)) / this.#limits.bytesPerSecond
+      const paceMs = (1_000 * chunk.rows.length) / this.#limits.bytesPerSecond
       if (paceMs >= 1) await this.#parts.clock.sleep(paceMs, { signal })
       this.#used(chunk.transfer)
       return encodeChunk(chunk)
@@ -80,7 +80,7 @@ export class SnapshotSource {
     const transfer = this.#transfer
     this.#transfer = undefined
     // An iterator keeps files from being removed. Not while a chunk is being read from it.
-    void transfer?.work.catch(() => {}).then(() => transfer.rows.return?.())
+    void transfer?.work.catch(() => {}).then(() => transfer.pages.return?.())
   }
 
   #used(name: string): void {
@@ -105,8 +105,8 @@ export class SnapshotSource {
       throw new ClusterError({ code: 'overloaded', retryAfterMs: 1_000 }, 'the state is on its way to another peer: ask again')
     this.stop()
     const name = `${random(2 ** 32).toString(16)}-${random(2 ** 32).toString(16)}`
-    const rows = state.current.everything()[Symbol.asyncIterator]()
-    this.#transfer = { name, to, index, rows, left: undefined, last: undefined, usedMs: clock.monotonicMs(), work: Promise.resolve() }
+    const pages = state.current.everything()[Symbol.asyncIterator]()
+    this.#transfer = { name, to, index, pages, left: [], last: undefined, usedMs: clock.monotonicMs(), work: Promise.resolve() }
     log.info({ peer: to, index }, 'state is being sent')
     return this.#transfer
   }
@@ -116,25 +116,42 @@ export class SnapshotSource {
     if (last?.number === number) return last
     if (number !== (last?.number ?? -1) + 1 || last?.isLast)
       throw new ClusterError({ code: 'refused' }, 'chunks are given in order: begin anew')
-    const rows: Row[] = transfer.left ? [transfer.left] : []
-    transfer.left = undefined
-    let isLast = false
-    for (let size = sizeOf(rows); size < this.#limits.chunkBytes; ) {
-      const { done, value } = await transfer.rows.next()
-      isLast = done === true
-      if (isLast) break
-      size += sizeOf([value])
-      if (size > this.#limits.chunkBytes && rows.length > 0) transfer.left = value
-      else rows.push(value)
-    }
-    const checksum = checksumOf(rows, last?.checksum ?? 0)
-    transfer.last = { transfer: transfer.name, number, isLast, rows, checksum }
+    const { rows, isLast } = await this.#next(transfer)
+    const packed = packRows(rows)
+    const checksum = checksumOf(packed, last?.checksum ?? 0)
+    transfer.last = { transfer: transfer.name, number, isLast, rows: packed, checksum }
     return transfer.last
   }
-}
 
-function sizeOf(rows: readonly Row[]): number {
-  return rows.reduce((bytes, [key, value]) => bytes + key.length + value.length, 0)
+  async #next(transfer: Transfer): Promise<{ readonly rows: readonly Row[]; readonly isLast: boolean }> {
+    const rows: Row[] = []
+    for (let room = this.#limits.chunkBytes; room > 0; ) {
+      if (transfer.left.length === 0) {
+        const page = await this.#page(transfer)
+        if (page === undefined) return { rows, isLast: true }
+        transfer.left = page
+      }
+      const { length } = rows
+      for (const row of transfer.left) {
+        room -= packedSize(row)
+        if (room < 0 && rows.length > 0) break
+        rows.push(row)
+      }
+      transfer.left = transfer.left.slice(rows.length - length)
+    }
+    return { rows, isLast: false }
+  }
+
+  async #page(transfer: Transfer): Promise<readonly Row[] | undefined> {
+    try {
+      const { done, value } = await transfer.pages.next()
+      return done ? undefined : value
+    } catch (error) {
+      // Asked again, the iterator would say that this was the end, and the state would lack what comes behind.
+      if (this.#transfer === transfer) this.stop()
+      throw error
+    }
+  }
 }
 
 function parsed(payload: Uint8Array): Question {

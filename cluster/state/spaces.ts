@@ -30,9 +30,9 @@ export class Space implements Rows {
     for await (const page of this.#store.pages(this.#within(range), options)) yield page.map(row => this.#stripped(row))
   }
 
-  /** Every row, as of the first step. */
-  async *everything(): AsyncIterable<Row> {
-    for await (const row of this.#store.rows(prefixRange(this.#name))) yield this.#stripped(row)
+  /** Every row, as of the first step, in pages. */
+  async *everything(): AsyncIterable<readonly Row[]> {
+    for await (const page of this.#store.pages(prefixRange(this.#name))) yield page.map(row => this.#stripped(row))
   }
 
   #within({ gte, lt }: Range): Range {

@@ -1,7 +1,7 @@
 /** A state goes from one peer to another, over a real store. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decodeChunk, encodeChunk, encodeQuestion, method } from '../../../cluster/consensus/snapshot-chunk.ts'
+import { decodeChunk, encodeChunk, encodeQuestion, method, packRows, unpackRows } from '../../../cluster/consensus/snapshot-chunk.ts'
 import type { SnapshotLimits } from '../../../cluster/consensus/snapshots.ts'
 import { isFault } from '../../../src/errors.ts'
 import { PinCursor } from '../../../src/pin-page.ts'
@@ -114,7 +114,8 @@ test('chunks that are damaged or missing are never taken for the state: it is fe
         const chunk = decodeChunk(await served.handler(from, payload, options))
         if (chunk.number !== 3 || damaged === 3) return encodeChunk(chunk)
         damaged++
-        const rows = damaged === 1 ? chunk.rows.slice(1) : chunk.rows.map(([key, value]) => [key.map(byte => byte ^ 1), value] as const)
+        const whole = unpackRows(chunk.rows)
+        const rows = packRows(damaged === 1 ? whole.slice(1) : whole.map(([key, value]) => [key.map(byte => byte ^ 1), value] as const))
         return encodeChunk(damaged === 3 ? { ...chunk, number: 4 } : { ...chunk, rows })
       }
     })

@@ -34,7 +34,7 @@ async function makeOlder(
   { store, state }: PinsetWorld,
   { format, isPartlyMoved = false }: { readonly format: number; readonly isPartlyMoved?: boolean }
 ): Promise<void> {
-  const all = await collect(state.current.everything())
+  const all = (await collect(state.current.everything())).flat()
   const rows = all.filter((_, position) => !isPartlyMoved || position % 2 === 0)
   const puts = rows.map(([key, value]): WriteOp => ({ type: 'put', key, value }))
   const writes: WriteOp[] = [...state.current.writes(puts.map(({ key }) => ({ type: 'delete', key }))), ...puts]
