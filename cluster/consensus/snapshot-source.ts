@@ -28,6 +28,11 @@ export interface TransferLimits {
   readonly idleMs: number
 }
 
+export interface SourceLimits extends TransferLimits {
+  /** Entries that a peer may lack and is sure to find in the log. */
+  readonly nearEntries: number
+}
+
 interface Transfer {
   readonly name: string
   readonly to: PeerId
@@ -39,16 +44,19 @@ interface Transfer {
   /** The chunk given last, kept because its answer may be lost. */
   last: Chunk | undefined
   usedMs: number
+  /** How far the receiver has the log, once it has the state, and the least that it lacked of it. */
+  match: number
+  lackedMin: number
   /** Chunks are made one after the other. */
   work: Promise<unknown>
 }
 
 export class SnapshotSource {
   readonly #parts: SourceParts
-  readonly #limits: TransferLimits
+  readonly #limits: SourceLimits
   #transfer: Transfer | undefined
 
-  constructor(parts: SourceParts, limits: TransferLimits) {
+  constructor(parts: SourceParts, limits: SourceLimits) {
     this.#parts = parts
     this.#limits = limits
   }
@@ -63,17 +71,31 @@ export class SnapshotSource {
     })
   }
 
-  /** Entries behind this one are needed by whoever gets the state; `undefined` while nobody does. */
+  /** Entries behind this one are needed by whoever gets the state, or has just got it; `undefined` while nobody does. */
   get pinned(): number | undefined {
-    return this.#transfer?.index
+    return this.#transfer && Math.max(this.#transfer.index, this.#transfer.match)
   }
 
-  /** Ends what is over. @param matchOf how far a follower has the log, as far as this peer knows */
-  tidy(matchOf: (peer: PeerId) => number): void {
+  /**
+   * Ends what is over. A receiver has the state as of the beginning, so the log behind that is kept until it has almost caught up: what was written
+   * meanwhile may be more than the log holds as a rule, and the next transfer would find the same.
+   *
+   * @param log.matchOf how far a follower has the log, as far as this peer knows
+   * @param log.lastIndex of this peer
+   */
+  tidy({ matchOf, lastIndex }: { readonly matchOf: (peer: PeerId) => number; readonly lastIndex: number }): void {
     const transfer = this.#transfer
     if (transfer === undefined) return
+    transfer.match = matchOf(transfer.to)
+    const lacked = lastIndex - transfer.match
+    const hasState = transfer.last?.isLast === true && transfer.match >= transfer.index
+    // Who gains nothing on the writers would need the log for ever.
+    if (hasState && lacked < transfer.lackedMin) {
+      transfer.lackedMin = lacked
+      transfer.usedMs = this.#parts.clock.monotonicMs()
+    }
     const isIdle = this.#parts.clock.monotonicMs() - transfer.usedMs > this.#limits.idleMs
-    if (isIdle || (transfer.last?.isLast && matchOf(transfer.to) >= transfer.index)) this.stop()
+    if (isIdle || (hasState && lacked <= this.#limits.nearEntries)) this.stop()
   }
 
   stop(): void {
@@ -106,7 +128,18 @@ export class SnapshotSource {
     this.stop()
     const name = `${random(2 ** 32).toString(16)}-${random(2 ** 32).toString(16)}`
     const pages = state.current.everything()[Symbol.asyncIterator]()
-    this.#transfer = { name, to, index, pages, left: [], last: undefined, usedMs: clock.monotonicMs(), work: Promise.resolve() }
+    this.#transfer = {
+      name,
+      to,
+      index,
+      pages,
+      left: [],
+      last: undefined,
+      usedMs: clock.monotonicMs(),
+      match: 0,
+      lackedMin: Infinity,
+      work: Promise.resolve()
+    }
     log.info({ peer: to, index }, 'state is being sent')
     return this.#transfer
   }

@@ -52,7 +52,7 @@ export class Snapshots implements AsyncDisposable {
     this.#parts = parts
     this.#tasks = new Tasks(logFailures(parts.log))
     const shared = { ...parts, tasks: this.#tasks }
-    this.#source = new SnapshotSource(parts, limits.transfer)
+    this.#source = new SnapshotSource(parts, { ...limits.transfer, nearEntries: limits.log.entriesMax / 2 })
     const wanted = () => parts.core().snapshotFrom as PeerId | null
     this.#receiver = new SnapshotReceiver({ ...shared, wanted, onComplete: parts.wake })
     this.#compaction = new Compaction(shared, limits.log)
@@ -72,8 +72,10 @@ export class Snapshots implements AsyncDisposable {
   tick(): void {
     const raft = this.#parts.core()
     if (raft.snapshotFrom !== null) this.#receiver.wake()
-    const followers = this.#source.pinned === undefined ? [] : raft.status().followers
-    this.#source.tidy(peer => followers.find(({ id }) => id === peer)?.match ?? 0)
+    if (this.#source.pinned !== undefined) {
+      const { followers, lastIndex } = raft.status()
+      this.#source.tidy({ matchOf: peer => followers.find(({ id }) => id === peer)?.match ?? 0, lastIndex })
+    }
     const target = this.#compaction.target()
     if (target <= this.#parts.storage.truncated.index) return
     const last = raft.compact(Math.min(target, this.#source.pinned ?? target))

@@ -1,8 +1,8 @@
-/** Serving a state: what the store does not give is not made up. */
+/** Serving a state: what the store does not give is not made up, and who has the state finds the log behind it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { appliedWrite, configurationWrite } from '../../../cluster/consensus/marker.ts'
-import { decodeChunk, encodeQuestion } from '../../../cluster/consensus/snapshot-chunk.ts'
+import { type Chunk, decodeChunk, encodeQuestion } from '../../../cluster/consensus/snapshot-chunk.ts'
 import { SnapshotSource } from '../../../cluster/consensus/snapshot-source.ts'
 import type { CallHandler } from '../../../cluster/net/rpc.ts'
 import { key } from '../../../cluster/state/keys.ts'
@@ -12,34 +12,78 @@ import { isFault } from '../../../src/errors.ts'
 import { openLog } from '../../../src/log.ts'
 import { peerId } from '../../support/newcomer.ts'
 
-test('a state that cannot be read to its end is begun anew, not handed over as if it were whole', async () => {
-  const writes = [appliedWrite({ index: 1, term: 1 }), configurationWrite(0, { members: [] })]
-  const rows = writes.map(op => [op.key, op.type === 'put' ? op.value : new Uint8Array()] as const)
-  let reads = 0
-  const state = {
-    get: async (row: Uint8Array) => rows.find(([key]) => Buffer.compare(key, row) === 0)?.[1],
-    current: {
-      async *everything() {
-        yield [[key('s/'), new Uint8Array(100)]]
-        if (++reads === 1) throw new Error('EIO: i/o error')
-      }
-    }
-  } as unknown as Spaces // as much of it as is read
-  let handler: CallHandler | undefined
-  const rpc = { handle: (_: string, given: CallHandler) => void (handler = given) }
-  const log = openLog({ level: 'silent', name: 'test' })
-  const source = new SnapshotSource(
-    { rpc, state, clock: systemClock, log, random: () => 1 },
-    { chunkBytes: 100, bytesPerSecond: 1e9, idleMs: 1e9 }
-  )
-  source.serve()
-  const ask = async (transfer: string, number: number) => {
-    const answer = await handler?.(peerId(2), encodeQuestion({ transfer, number }), { signal: new AbortController().signal })
+const index = 100
+const limits = { chunkBytes: 100, bytesPerSecond: 1e9, idleMs: 1_000, nearEntries: 10 }
+
+/** A source whose state is one row, as of `index`. */
+class World {
+  nowMs = 0
+  /** Readings of the state that fail at their end. */
+  failures = 0
+  readonly source: SnapshotSource
+  #handler: CallHandler | undefined
+
+  constructor() {
+    const writes = [appliedWrite({ index, term: 1 }), configurationWrite(0, { members: [] })]
+    const state = {
+      get: async (row: Uint8Array) => writes.flatMap(op => (op.type === 'put' && Buffer.compare(op.key, row) === 0 ? [op.value] : []))[0],
+      current: { everything: () => this.#everything() }
+    } as unknown as Spaces // as much of it as is read
+    const rpc = { handle: (_: string, handler: CallHandler) => void (this.#handler = handler) }
+    const clock = { ...systemClock, monotonicMs: () => this.nowMs }
+    const log = openLog({ level: 'silent', name: 'test' })
+    this.source = new SnapshotSource({ rpc, state, clock, log, random: () => 1 }, limits)
+    this.source.serve()
+  }
+
+  async *#everything() {
+    yield [[key('s/'), new Uint8Array(100)] as const]
+    if (this.failures-- > 0) throw new Error('EIO: i/o error')
+  }
+
+  async ask(transfer: string, number: number): Promise<Chunk> {
+    const answer = await this.#handler?.(peerId(2), encodeQuestion({ transfer, number }), { signal: new AbortController().signal })
     return decodeChunk(answer ?? new Uint8Array())
   }
-  const first = await ask('', 0)
-  await assert.rejects(ask(first.transfer, 1), /EIO/)
-  await assert.rejects(ask(first.transfer, 1), error => isFault(error, 'refused'))
-  const again = await ask('', 0)
-  assert.equal((await ask(again.transfer, 1)).isLast, true)
+
+  async send(): Promise<void> {
+    const { transfer } = await this.ask('', 0)
+    assert.equal((await this.ask(transfer, 1)).isLast, true)
+  }
+
+  tidy(match: number, lastIndex: number): number | undefined {
+    this.source.tidy({ matchOf: () => match, lastIndex })
+    return this.source.pinned
+  }
+}
+
+test('a state that cannot be read to its end is begun anew, not handed over as if it were whole', async () => {
+  const world = new World()
+  world.failures = 1
+  const { transfer } = await world.ask('', 0)
+  await assert.rejects(world.ask(transfer, 1), /EIO/)
+  await assert.rejects(world.ask(transfer, 1), error => isFault(error, 'refused'))
+  await world.send()
+})
+
+test('the log behind a state is kept until its receiver has almost caught up, however much was written meanwhile', async () => {
+  const world = new World()
+  await world.send()
+  assert.equal(world.tidy(0, 50_000), index, 'it has the state, and has not said so yet')
+  assert.equal(world.tidy(index, 51_000), index)
+  for (const match of [10_000, 30_000, 50_000]) {
+    world.nowMs += 900
+    assert.equal(world.tidy(match, 52_000), match)
+  }
+  assert.equal(world.tidy(51_990, 52_000), undefined)
+})
+
+test('who does not gain on the writers loses the log', async () => {
+  const world = new World()
+  await world.send()
+  assert.equal(world.tidy(1_000, 50_000), 1_000)
+  world.nowMs += 900
+  assert.equal(world.tidy(2_000, 52_000), 2_000)
+  world.nowMs += 900
+  assert.equal(world.tidy(3_000, 54_000), undefined)
 })
