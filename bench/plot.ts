@@ -70,7 +70,7 @@ function drawn(sizes: readonly number[], { title, axis, values, bar }: Series): 
       ? []
       : [
           line([inner.left, yOf(bar)], [right, yOf(bar)], 'bar'),
-          text(right, yOf(bar) - 6, `asked: ${shown(bar)}`, { kind: 'word', anchor: 'end' })
+          text(inner.left + 6, yOf(bar) - 6, `asked: ${shown(bar)}`, { kind: 'word' })
         ]),
     `<polyline class="line" points="${points.map(({ x, y }) => `${x},${y}`).join(' ')}"/>`,
     ...points.flatMap(({ value, x, y }) => [

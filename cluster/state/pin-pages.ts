@@ -9,7 +9,7 @@ import { prefixRange } from './keys.ts'
 import { outlineOfRecord } from './outline.ts'
 import { pins } from './pin-rows.ts'
 import { decodePin } from './record.ts'
-import type { Rows } from './store.ts'
+import { type Spaces, spaceNameBytes } from './spaces.ts'
 
 export interface PinPagesSettings {
   /** Bytes that are kept between two lists. A larger pinset is read anew by each. */
@@ -34,11 +34,13 @@ interface Reading {
   seen: number
 }
 
+/** In the key of a pin as the store has it. */
+const cidStart = spaceNameBytes + pins.length
 /** About 200,000 pins without a name. */
 const defaults: PinPagesSettings = { keptBytesMax: 8 << 20, unreadChangesMax: 20_000, meanwhileMax: 10_000, readersMax: 8 }
 
 export class PinPages {
-  readonly #state: Pick<Rows, 'pages'>
+  readonly #state: Pick<Spaces, 'uncut'>
   readonly #settings: PinPagesSettings
   #kept: readonly PinPage[] | null = null
   #keptBytes = 0
@@ -47,7 +49,7 @@ export class PinPages {
   /** The list whose pages may be kept. */
   #reading: Reading | null = null
 
-  constructor({ state }: { state: Pick<Rows, 'pages'> }, settings: Partial<PinPagesSettings> = {}) {
+  constructor({ state }: { state: Pick<Spaces, 'uncut'> }, settings: Partial<PinPagesSettings> = {}) {
     this.#state = state
     this.#settings = { ...defaults, ...settings }
   }
@@ -104,9 +106,9 @@ export class PinPages {
 
   async *#stored(): AsyncGenerator<PinPage, void, undefined> {
     const writer = new PageWriter()
-    for await (const rows of this.#state.pages(prefixRange(pins))) {
+    for await (const rows of this.#state.uncut(prefixRange(pins))) {
       for (const [row, value] of rows) {
-        writer.add(row, pins.length, outlineOfRecord(value) ?? outlineOf(decodePin(cidFromBytes(row.subarray(pins.length)), value)))
+        writer.add(row, cidStart, outlineOfRecord(value) ?? outlineOf(decodePin(cidFromBytes(row.subarray(cidStart)), value)))
         if (writer.isFull) yield writer.take()
       }
     }

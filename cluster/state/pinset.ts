@@ -20,6 +20,7 @@ import { decodeOperation, encodeResult, type PinOperation } from './operations.t
 import { PinPages } from './pin-pages.ts'
 import { cidOfTimeKey, expiries, pinKey, pins, writesFor } from './pin-rows.ts'
 import { decodePin } from './record.ts'
+import type { Spaces } from './spaces.ts'
 import type { Rows } from './store.ts'
 import { changed, countKey, emptySummary, hashKey, hashText, readSummary, type Summary, summaryOf, writeSummary } from './summary.ts'
 
@@ -39,7 +40,7 @@ export class Pinset implements StateMachine {
   readonly #pages: PinPages
   #summary = emptySummary
 
-  constructor({ state }: { readonly state: Rows }) {
+  constructor({ state }: { readonly state: Rows & Pick<Spaces, 'uncut'> }) {
     this.#state = state
     this.#pages = new PinPages({ state })
   }

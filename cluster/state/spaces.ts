@@ -6,6 +6,8 @@ import { key, prefixRange } from './keys.ts'
 import type { Range, Row, Rows, RowsOptions, Store, WriteOp } from './store.ts'
 
 const names = ['0/', '1/'] as const
+/** Bytes of such a name. */
+export const spaceNameBytes = 2
 const choiceKey = key('m/space')
 
 /** One of the two. Keys are those of the rooms that own the rows; the name of the space goes before them. */
@@ -30,6 +32,11 @@ export class Space implements Rows {
     for await (const page of this.#store.pages(this.#within(range), options)) yield page.map(row => this.#stripped(row))
   }
 
+  /** As {@link pages}, but for the keys: the name of the space stands before each. To cut it off costs as much as the rest of a row in a list. */
+  uncut(range: Range): AsyncIterable<readonly Row[]> {
+    return this.#store.pages(this.#within(range))
+  }
+
   /** Every row, as of the first step, in pages. */
   async *everything(): AsyncIterable<readonly Row[]> {
     for await (const page of this.#store.pages(prefixRange(this.#name))) yield page.map(row => this.#stripped(row))
@@ -40,7 +47,7 @@ export class Space implements Rows {
   }
 
   #stripped([row, value]: Row): Row {
-    return [row.subarray(this.#name.length), value]
+    return [row.subarray(spaceNameBytes), value]
   }
 
   /** Changes of the state as changes of the store. */
@@ -97,6 +104,11 @@ export class Spaces implements Rows {
   /** As {@link rows}. */
   async *pages(range: Range, options?: RowsOptions): AsyncIterable<readonly Row[]> {
     yield* this.#current.pages(range, options)
+  }
+
+  /** As {@link Space.uncut}. */
+  async *uncut(range: Range): AsyncIterable<readonly Row[]> {
+    yield* this.#current.uncut(range)
   }
 
   /** Goes over to the spare space, from the moment at which it is stored; call `exchange` then. */

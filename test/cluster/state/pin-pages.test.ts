@@ -23,11 +23,11 @@ class World implements AsyncDisposable {
   private constructor(pinset: PinsetWorld, settings: Partial<PinPagesSettings>) {
     this.pinset = pinset
     const { state } = pinset
-    const counted = (...range: Parameters<typeof state.pages>) => {
+    const counted = (...range: Parameters<typeof state.uncut>) => {
       this.asked++
-      return state.pages(...range)
+      return state.uncut(...range)
     }
-    this.pages = new PinPages({ state: { pages: counted } }, settings)
+    this.pages = new PinPages({ state: { uncut: counted } }, settings)
     pinset.pinset.onChange(changes => this.pages.follow(changes))
   }
 
