@@ -19,7 +19,7 @@ export interface Asked {
 }
 
 export interface AnswerListener {
-  /** Every byte, in order. */
+  /** Every byte, in order; they are looked at once more afterwards. */
   readonly forward?: (bytes: Buffer) => void
   /** Also of `100 Continue` and the like. */
   readonly head?: (head: AnswerHead) => void
@@ -65,9 +65,12 @@ export class Answers {
   }
 
   read(bytes: Buffer): void {
+    // The client waits for them: where no head is to be changed, they leave before they are understood.
+    const isPlain = this.#asked.every(({ rewrite }) => rewrite === undefined)
+    if (isPlain) this.#forward(bytes)
     let at = 0
     /** What is not forwarded yet begins here. */
-    let kept = 0
+    let kept = isPlain ? bytes.length : 0
     while (at < bytes.length && !this.#isLost) {
       const body = this.#body
       if (body === 'until the end') {

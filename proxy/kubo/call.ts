@@ -52,8 +52,8 @@ function isOfApi(target: string): boolean {
 export function readCall(target: string): Call | undefined {
   const mark = target.indexOf('?')
   const path = pathOf(target)
-  const route = path === undefined || !isOfApi(target) ? undefined : routeOf(path)
-  if (!route) return undefined
+  const route = path === undefined ? undefined : routeOf(path)
+  if (!route || !isOfApi(target)) return undefined
   const query = mark === -1 ? '' : target.slice(mark + 1)
   const { values, args } = readQuery(query)
   const options = readOptions(values, { ...commonOptions, ...intercepted[route.command].options })

@@ -38,6 +38,7 @@ export class Passage {
     }
     upstream.on('data', (bytes: Buffer) => {
       this.#answers.read(bytes)
+      this.#toClient.giveBack()
       if (this.#answers.isAtRest) onRest()
     })
     upstream.on('drain', () => {
@@ -79,6 +80,7 @@ export class Passage {
   /** @param bytes must not be looked at any more */
   write(bytes: Buffer): void {
     this.#toKubo.send(bytes)
+    this.#toKubo.giveBack()
   }
 
   /** The client sends no more. */

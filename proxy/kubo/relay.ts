@@ -24,15 +24,14 @@ export class Relay {
     return this.#to.writableLength >= this.#to.writableHighWaterMark
   }
 
-  /** @param bytes must not be looked at any more: they may be gone when this returns */
+  /** @param bytes must not change any more, and not be looked at behind the next {@link giveBack} */
   send(bytes: Buffer): void {
     this.#to.write(bytes)
     // A part of a read shares its memory with parts that may still be sent.
     if (bytes.length >= worthBytes && bytes.length === bytes.buffer.byteLength) this.#sent.push(bytes)
-    this.giveBack()
   }
 
-  /** To be called on `drain`, too. */
+  /** To be called when what was sent has been looked at, and on `drain`. */
   giveBack(): void {
     if (this.#sent.length === 0 || this.#to.writableLength > 0) return
     // Moving the memory to nowhere frees it now.

@@ -140,6 +140,16 @@ test('answers are forwarded byte for byte, and the connection is at rest exactly
   )
 })
 
+test('an answer leaves before it is understood, and one whose head is rewritten behind its head', () => {
+  for (const rewrite of [undefined, (head: string) => head]) {
+    const seen: string[] = []
+    const reader = new Answers({ forward: () => seen.push('left'), head: () => seen.push('head'), end: () => seen.push('end') })
+    reader.ask({ method: 'POST', rewrite })
+    reader.read(Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc'))
+    assert.deepEqual(seen, rewrite ? ['left', 'head', 'end', 'left'] : ['left', 'head', 'end'])
+  }
+})
+
 test('a head that is rewritten is rewritten in whatever pieces it comes, and nothing else is', () => {
   fc.assert(
     fc.property(sizes, pieces => {
