@@ -95,13 +95,10 @@ export class Frames {
     this.#queuedBytes += size
     if (!this.#isScheduled) {
       this.#isScheduled = true
-      // Behind all that the promises of this turn still do: a tick asked for by a microtask comes when there are no more of those.
-      queueMicrotask(() =>
-        process.nextTick(() => {
-          this.#isScheduled = false
-          this.#flush()
-        })
-      )
+      setImmediate(() => {
+        this.#isScheduled = false
+        this.#flush()
+      })
     }
     this.#pauseOrResume()
     return true
