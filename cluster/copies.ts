@@ -66,11 +66,9 @@ export class Copies {
   async of(peer: PeerId, pin: Pick<Pin, 'cid' | 'version'>, options: CopyOptions = {}): Promise<Copy> {
     const { known = '', waitMs = 0, isBlind = false } = options
     const question: StatusQuestion = { cid: pin.cid, version: pin.version, known, waitMs, isBlind }
-    using limit = new Limit([options.signal], { ms: answerMs + waitMs })
-    const { signal } = limit
     try {
-      const { rpc } = this.#parts
-      const copy = peer === rpc.self ? await this.#answer(question, signal) : await this.#ask(peer, question, signal)
+      const isOwn = peer === this.#parts.rpc.self
+      const copy = await (isOwn ? this.#answer(question, options.signal) : this.#ask(peer, question, options.signal))
       return copy === 'not_applied' ? this.#notApplied() : copy
     } catch (error) {
       options.signal?.throwIfAborted()
@@ -112,37 +110,37 @@ export class Copies {
     return { status: 'pin_queued', error: '', attemptCount: 0, priorityPin: true, timestamp: this.#parts.clock.wallMs(), progress: null }
   }
 
-  async #ask(peer: PeerId, question: StatusQuestion, signal: AbortSignal): Promise<CopyStatus> {
-    return decodeCopyStatus(await this.#parts.rpc.call(peer, methods.status, encodeStatusQuestion(question), { signal }))
+  async #ask(peer: PeerId, question: StatusQuestion, signal: AbortSignal | undefined): Promise<CopyStatus> {
+    using limit = new Limit([signal], { ms: answerMs + question.waitMs })
+    const answer = await this.#parts.rpc.call(peer, methods.status, encodeStatusQuestion(question), { signal: limit.signal })
+    return decodeCopyStatus(answer)
   }
 
-  async #answer(question: StatusQuestion, signal: AbortSignal): Promise<CopyStatus> {
-    signal.throwIfAborted()
+  async #answer(question: StatusQuestion, signal: AbortSignal | undefined): Promise<CopyStatus> {
+    signal?.throwIfAborted()
     const { pinset, tracker, clock } = this.#parts
-    const nap = new AbortController()
     let isOver = question.waitMs === 0
-    const over = isOver
-      ? null
-      : clock.sleep(question.waitMs, { signal: nap.signal }).then(
-          () => (isOver = true),
-          () => {}
-        )
-    const wake = () => nap.abort()
-    signal.addEventListener('abort', wake, { once: true })
+    let woken = Promise.withResolvers<void>()
+    const wake = () => woken.resolve()
+    const late = () => {
+      isOver = true
+      wake()
+    }
+    using _late = isOver ? null : clock.every(question.waitMs, late)
+    signal?.addEventListener('abort', wake)
     try {
       for (;;) {
         // Listen before looking: what changes in between must not be missed.
-        const woken = Promise.withResolvers<void>()
-        using _tracked = tracker.onChange(question.cid, woken.resolve, question)
-        using _agreed = pinset.watch(question.cid, woken.resolve)
+        woken = Promise.withResolvers<void>()
+        using _tracked = tracker.onChange(question.cid, wake, question)
+        using _agreed = pinset.watch(question.cid, wake)
         const copy = await this.#look(question)
         if (isOver || fingerprint(copy) !== question.known) return copy
-        await Promise.race([woken.promise, over])
-        signal.throwIfAborted()
+        await woken.promise
+        signal?.throwIfAborted()
       }
     } finally {
-      signal.removeEventListener('abort', wake)
-      nap.abort()
+      signal?.removeEventListener('abort', wake)
     }
   }
 

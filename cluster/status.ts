@@ -33,6 +33,8 @@ export interface StatusParts {
 /** A silent follower is told at least this often that nothing happened. */
 const followMs = 500
 
+const unfollowed = new Error('nobody follows any more')
+
 const noPin = { name: '', allocations: [], origins: [], metadata: {}, version: 0 } as const
 
 export class PinStatuses {
@@ -72,11 +74,12 @@ export class PinStatuses {
 
   async *follow(cid: Cid, { until = 'min', isBlind = false, signal }: FollowOptions = {}): AsyncIterable<PinProgress> {
     this.#parts.requireState()
-    const stop = new AbortController()
-    using limit = new Limit([signal, stop.signal])
-    const ending = limit.signal
+    using limit = new Limit([signal])
     const followed = new Followed()
-    using _agreed = this.#parts.pinset.watch(cid, () => followed.wake())
+    const wake = () => followed.wake()
+    using _agreed = this.#parts.pinset.watch(cid, wake)
+    using _silence = this.#parts.clock.every(followMs, wake)
+    signal?.addEventListener('abort', wake)
     const watches: Promise<void>[] = []
     const watched = new Set<PeerId>()
     try {
@@ -89,16 +92,17 @@ export class PinStatuses {
         for (const { id } of members) {
           if (watched.has(id)) continue
           watched.add(id)
-          watches.push(this.#watch(id, pin, followed, { isBlind, signal: ending }))
+          watches.push(this.#watch(id, pin, followed, { isBlind, signal: limit.signal }))
         }
         const progress = judge(pin, members, followed.copies, until)
         yield progress
         if (progress.done) return
         followed.judged()
-        await Promise.race([woken, this.#parts.clock.sleep(followMs, { signal: ending }).catch(() => {})])
+        await woken
       }
     } finally {
-      stop.abort(new Error('nobody follows any more'))
+      signal?.removeEventListener('abort', wake)
+      limit.abort(unfollowed)
       followed.judged()
       await Promise.all(watches)
     }

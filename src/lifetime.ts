@@ -92,6 +92,10 @@ export class Limit implements Disposable {
     return this.#abort.signal
   }
 
+  abort(reason: unknown): void {
+    this.#abort.abort(reason)
+  }
+
   [Symbol.dispose](): void {
     clearTimeout(this.#timer)
     for (const other of this.#others) other.removeEventListener('abort', this.#follow)

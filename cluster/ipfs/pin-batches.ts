@@ -137,10 +137,8 @@ export class PinBatches {
     }
     for (const { signal } of members) signal.addEventListener('abort', endIfNobodyIsLeft)
     endIfNobodyIsLeft()
-    const over = new AbortController()
     const { kubo, clock } = this.#parts
-    const tooLong = () => end.abort(new Error('one of the pins must be fetched'))
-    void clock.sleep(batchMs, { signal: over.signal }).then(tooLong, () => {})
+    const tooLong = clock.every(batchMs, () => end.abort(new Error('one of the pins must be fetched')))
     let isPinned = false
     try {
       const cids = members.map(({ cid }) => cid)
@@ -150,7 +148,7 @@ export class PinBatches {
       // Each of them, asked for alone, says what is wrong with it.
       this.#quick = 0
     } finally {
-      over.abort()
+      tooLong[Symbol.dispose]()
       for (const { signal } of members) signal.removeEventListener('abort', endIfNobodyIsLeft)
       this.#isCalling = false
       for (const { settle } of members) settle(isPinned)

@@ -274,7 +274,7 @@ export class Connection {
       this.#parts.onFailure(error)
       reply.breakOff()
     })
-    if (this.#hasEnded) gone.abort(canceled())
+    if (this.#hasEnded) gone.abort(canceled)
   }
 
   #reply({ isOld, isLast }: RequestHead, onEnd: (mustClose: boolean) => void): Reply {
@@ -291,7 +291,7 @@ export class Connection {
     if (this.#serving !== serving) return
     this.#serving = null
     // Work that its answer did not wait for ends with it.
-    serving.gone.abort(canceled())
+    serving.gone.abort(canceled)
     if (mustClose || this.#hasEnded) this.#close()
     else this.#unhold()
   }
@@ -303,7 +303,7 @@ export class Connection {
     this.#hasEnded = true
     this.#passage?.end()
     const serving = this.#serving
-    serving?.gone.abort(canceled())
+    serving?.gone.abort(canceled)
     if (this.#body !== null) serving?.taker?.end(false)
     if (serving === null && this.#next === null && this.#passage === null) this.#close()
   }
@@ -335,7 +335,7 @@ export class Connection {
     this.#ahead = []
     const serving = this.#serving
     this.#serving = null
-    serving?.gone.abort(canceled())
+    serving?.gone.abort(canceled)
     if (this.#body !== null) serving?.taker?.end(false)
   }
 
@@ -354,7 +354,5 @@ function isLineEnd(byte: number | undefined): boolean {
   return byte === 13 || byte === 10
 }
 
-/** In Kubo's words: a client that leaves cancels what it asked for. */
-function canceled(): Error {
-  return new Error('context canceled')
-}
+/** In Kubo's words: a client that leaves cancels what it asked for. One for all, as every answer ends with it. */
+const canceled = new Error('context canceled')

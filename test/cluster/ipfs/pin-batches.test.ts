@@ -23,13 +23,15 @@ class World {
   readonly batches: PinBatches
 
   constructor() {
-    const clock: Pick<Clock, 'monotonicMs' | 'sleep'> = {
+    const clock: Pick<Clock, 'monotonicMs' | 'sleep' | 'every'> = {
       monotonicMs: () => this.nowMs,
-      sleep: (ms, { signal } = {}) =>
-        new Promise((resolve, reject) => {
-          this.#sleepers.add({ atMs: this.nowMs + ms, wake: resolve })
-          signal?.addEventListener('abort', () => reject(signal.reason))
-        })
+      sleep: ms => new Promise(wake => this.#sleepers.add({ atMs: this.nowMs + ms, wake })),
+      // Once is enough here.
+      every: (ms, wake) => {
+        const sleeper = { atMs: this.nowMs + ms, wake }
+        this.#sleepers.add(sleeper)
+        return { [Symbol.dispose]: () => this.#sleepers.delete(sleeper) }
+      }
     }
     const kubo = {
       pin: async ({ cid }: { cid: Cid }) => {
