@@ -267,8 +267,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'leaves-sessions-out-of-a-snapshot',
     file: 'consensus/snapshot-source',
-    line: 'else rows.push(value)',
-    wrong: 'else if (value[0][0] !== 0x63) rows.push(value)'
+    line: 'transfer.left = page\n',
+    wrong: 'transfer.left = page.filter(([name]) => name[0] !== 0x63)\n'
   },
   {
     name: 'keeps-its-sessions-when-it-gets-a-state',
@@ -297,9 +297,9 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'gives-chunks-in-the-wrong-order',
     file: 'consensus/snapshot-source',
-    line: 'isLast, rows, checksum }\n    return transfer.last',
+    line: 'isLast, rows: packed, checksum }\n    return transfer.last',
     wrong:
-      'isLast, rows, checksum }\n    return number === 2 && !isLast ? this.#chunk(transfer, 3).then(later => ({ ...later, number: 2 })) : transfer.last'
+      'isLast, rows: packed, checksum }\n    return number === 2 && !isLast ? this.#chunk(transfer, 3).then(later => ({ ...later, number: 2 })) : transfer.last'
   },
   { name: 'takes-a-state-apart-from-its-log', file: 'consensus/snapshots', line: ' state.choice(),', wrong: '' },
   {
