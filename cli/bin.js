@@ -15,9 +15,9 @@ else runWith(fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.
 
 async function run() {
   // The first line of this file may be 127 bytes long on older systems, and these can be set now. Young objects are collected by one thread, and
-  // garbage may grow to two fifths of what lives.
+  // garbage may grow to a quarter of what lives.
   setFlagsFromString('--no-parallel-scavenge')
-  setFlagsFromString('--heap-growing-percent=40')
+  setFlagsFromString('--heap-growing-percent=25')
   // A checkout runs as it stands, also where somebody has built it; the package has no sources.
   const source = new URL('./main.ts', import.meta.url)
   const { main } = await import((existsSync(source) ? source : new URL('../dist/cli/main.js', import.meta.url)).href)

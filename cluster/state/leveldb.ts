@@ -12,7 +12,7 @@ export async function openLevelDb(folder: string): Promise<Binding> {
   const options = {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
-    writeBufferSize: 4 << 20,
+    writeBufferSize: 2 << 20,
     cacheSize: 2 << 20,
     // Open tables are mapped into memory, and what was read of them counts as this process's: 64 of one MiB, the least that LevelDB allows of both.
     maxOpenFiles: 74,
