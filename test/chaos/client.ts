@@ -47,9 +47,29 @@ export class Client implements AsyncDisposable {
 
   /** The id of the peer that this one follows. @throws Error where it does not answer */
   async leader(signal: AbortSignal): Promise<string | null> {
+    return (await this.#overview(signal)).leader || null
+  }
+
+  /** How many there are, as this peer has it. @throws Error where it does not answer */
+  async voters(signal: AbortSignal): Promise<number> {
+    return (await this.#overview(signal)).voters ?? 0
+  }
+
+  async #overview(signal: AbortSignal): Promise<{ leader?: string | null; voters?: number }> {
     const { body } = await this.#agent.request({ origin: this.#url, path: '/health/overview', method: 'GET', signal })
-    const { leader } = (await body.json()) as { leader?: string | null }
-    return leader || null
+    return (await body.json()) as { leader?: string | null; voters?: number }
+  }
+
+  /** Takes a member out, whatever is lost by that; `self` is the one that is asked. @returns whether it says that it is done */
+  async remove(peer: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      const path = `/peers/${peer}?force=true`
+      const { statusCode, body } = await this.#agent.request({ origin: this.#url, path, method: 'DELETE', signal })
+      await body.dump()
+      return statusCode < 300
+    } catch {
+      return false
+    }
   }
 
   /** Whether a read can be asked to be linearizable: a peer that looks at the parameter refuses a value that makes no sense. */

@@ -1,5 +1,7 @@
 /** What can be done to peers of a cluster, and how it is undone. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { deadline } from '../../src/lifetime.ts'
+import { until } from '../support/until.ts'
 import type { Disk } from './disks.ts'
 import type { ChaosPeer } from './peer.ts'
 import type { World } from './world.ts'
@@ -11,9 +13,14 @@ export interface Harm {
   readonly goOn: readonly ChaosPeer[]
   /** Peers that reach nobody: their clients must be told so. */
   readonly alone: readonly ChaosPeer[]
-  /** Afterwards all peers run and reach each other. */
+  /** Afterwards all peers run and reach each other. @throws Error where the cluster does not do its part */
   heal(): Promise<void>
 }
+
+/** As long as an operator waits for one answer. */
+const removeMs = 10_000
+/** From the start of a newcomer to its vote, where others may be starting as well. */
+const voteMs = 20_000
 
 type IsCut = (from: number, to: number) => boolean
 
@@ -104,6 +111,50 @@ export async function joining(world: World): Promise<Harm> {
     world.employ(newcomer)
   }
   return harm(newcomer.name, heal, { goOn: members })
+}
+
+/**
+ * A member is taken out: it leaves, or another one removes it, which may be a dead one or one that knows nothing of it yet. At times the leader is
+ * killed in the middle. Then it comes back as a new member.
+ */
+export async function churned(world: World): Promise<Harm> {
+  const { random } = world
+  const leader = await world.leader()
+  const victim = random.chance(0.4) ? leader : (random.any(othersThan([leader], world)) ?? leader)
+  const rest = othersThan([victim], world)
+  const voters = rest.length + 1
+  const how = random.pick(['leaves', 'is removed', 'is removed dead', 'is removed cut off'] as const)
+  const remove = async () => {
+    for (const end = performance.now() + 3 * removeMs; performance.now() < end; await sleep(100)) {
+      const peer = random.any(othersThan([victim], world))
+      if (peer !== undefined && (await world.client(peer).remove(victim.id, deadline(removeMs)))) return true
+    }
+    return false
+  }
+  if (how === 'is removed dead') await victim.kill()
+  if (how === 'is removed cut off') await world.wires.cutWhere(between([victim]))
+  const going = how === 'leaves' ? victim.leave(() => world.client(victim).remove('self', deadline(removeMs))) : remove()
+  const isInterrupted = victim !== leader && random.chance(0.3)
+  if (isInterrupted) {
+    await sleep(random.between(0, 20))
+    await leader.kill()
+    leader.start()
+  }
+  const heal = async () => {
+    await going
+    // The answer may be lost, and who left in vain is still a member.
+    if (!(await remove())) throw new Error(`nobody removes ${victim.name}`)
+    await victim.kill()
+    await world.wires.heal()
+    await victim.moveDataAside()
+    victim.joinThrough(rest)
+    victim.start()
+    // The newcomer itself goes through all members there have ever been.
+    const [witness] = rest as [ChaosPeer]
+    const known = () => world.client(witness).voters(deadline(1_000))
+    await until(`${victim.name} has a vote`, async () => (await known().catch(() => 0)) === voters, voteMs)
+  }
+  return harm(`${victim.name} ${how}${isInterrupted ? `, ${leader.name} is killed` : ''}`, heal, { goOn: isInterrupted ? [] : rest })
 }
 
 /** Something is done to the disk of one peer, the leader half of the time. */

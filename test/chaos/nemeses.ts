@@ -174,6 +174,13 @@ export const nemeses: Readonly<Record<string, Nemesis>> = {
     spare: 2,
     holdMs: [0, 1_500],
     strike: harms.joining
+  },
+  churn: {
+    ...restarted,
+    about: 'members leave or are removed, also dead or cut off, also while the leader is killed, and join again with empty disks',
+    founders: 4,
+    goOnMs: still.goOnMs,
+    strike: harms.churned
   }
 }
 

@@ -1,7 +1,7 @@
 /** One real `flotilla daemon` in a network of its own, and what can be done to its process. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { appendFileSync, closeSync, openSync, readFileSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { initFolder } from '../../cli/peer-folder.ts'
 import { createIdentity, type PeerIdentity, writeIdentity } from '../../cluster/net/identity.ts'
@@ -16,6 +16,8 @@ const flags = readFileSync(program, 'utf8').split('\n')[0]?.match(/--\S+/g) ?? [
 
 /** Calls under way may take three seconds. */
 const stopMs = 10_000
+/** As long as a client waits. */
+const leaveMs = 15_000
 
 export interface NewPeer {
   readonly number: number
@@ -46,6 +48,7 @@ export class ChaosPeer {
   #ended: Promise<void> = Promise.resolve()
   #isFrozen = false
   #bootstrap: readonly Multiaddr[] = []
+  #foldersAside = 0
 
   constructor({ number, folder, identity }: NewPeer, { build, onDeath }: { build: Build; onDeath: (death: Death) => void }) {
     this.number = number
@@ -87,8 +90,10 @@ export class ChaosPeer {
     ]
     const words = [process.execPath, ...flags, ...imports, program, 'daemon']
     const bootstrap = this.#bootstrap.length > 0 ? ['--bootstrap', this.#bootstrap.join()] : []
+    // Who joins founds nothing, though it may have been a founder once.
+    const joins = bootstrap.length > 0 ? { CLUSTER_RAFT_INITPEERSET: '' } : {}
     const child = spawn('nsenter', [`--net=/run/netns/${this.name}`, ...words, ...bootstrap], {
-      env: { ...process.env, FLOTILLA_PATH: this.folder },
+      env: { ...process.env, ...joins, FLOTILLA_PATH: this.folder },
       stdio: ['ignore', log, log]
     })
     closeSync(log)
@@ -119,6 +124,22 @@ export class ChaosPeer {
     const force = setTimeout(() => child?.kill('SIGKILL'), stopMs)
     await this.#ended
     clearTimeout(force)
+  }
+
+  /** Its process ends as its own answer to `tell`, or by force. */
+  async leave(tell: () => Promise<boolean>): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    const force = setTimeout(() => child?.kill('SIGKILL'), leaveMs)
+    if (!(await tell())) child?.kill('SIGKILL')
+    await this.#ended
+    clearTimeout(force)
+  }
+
+  /** What it knows is not used any more: it comes back as a new member, under its old name. */
+  async moveDataAside(): Promise<void> {
+    await rename(join(this.folder, 'data'), join(this.folder, `data-${this.#foldersAside++}`))
+    await mkdir(join(this.folder, 'data'))
   }
 
   freeze(): void {

@@ -1,5 +1,6 @@
 /** One round: a new cluster under load, one kind of harm again and again, and then the reckoning. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '../../src/errors.ts'
 import { deadline } from '../../src/lifetime.ts'
 import type { Cid } from '../../src/types.ts'
 import type { Harm } from './harms.ts'
@@ -134,7 +135,12 @@ class Round {
     const held = sleep(holdMs)
     await Promise.all([held, this.#expectToGoOn(harm, beganMs), this.#expectToBeTold(harm, holdMs)])
     const healedMs = performance.now()
-    await harm.heal()
+    try {
+      await harm.heal()
+    } catch (error) {
+      this.#violations.push(`not undone: ${messageOf(error)}`)
+      return
+    }
     this.#say('healed')
     await this.#expectAll(healedMs)
     if (this.#world.deaths.length > 0 && this.#nemesis.mayDie !== true) this.#violations.push('a process ended by itself')
@@ -158,7 +164,9 @@ class Round {
 
   async #expectAll(sinceMs: number): Promise<void> {
     const { running } = this.#world
-    const waits = await this.#world.resumed(running, { sinceMs, limitMs: this.#hangMs })
+    // To undo it may take a while by itself.
+    const limitMs = performance.now() - sinceMs + this.#hangMs
+    const waits = await this.#world.resumed(running, { sinceMs, limitMs })
     this.#say(`all write again after ${waits.map(ms => (ms === null ? 'never' : Math.round(ms))).join(', ')} ms`)
     this.#longest.healed = Math.max(this.#longest.healed, this.#judge(waits, running, this.#nemesis.healedMs, 'after the end of the harm'))
   }
