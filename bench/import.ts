@@ -5,7 +5,7 @@
  * Environment: KUBO_BIN; PINS of an import (default 100000); ROUNDS (default 3); SECONDS of the other load (default 5).
  */
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -14,6 +14,7 @@ import { inline } from '../test/support/cids.ts'
 import { LocalCluster } from '../test/support/local-cluster.ts'
 import { writeExport } from './export.ts'
 import { cpuMs, median, memoryMiB, settled } from './processes.ts'
+import { pidIn } from './systems.ts'
 
 const run = promisify(execFile)
 const pins = Number(process.env.PINS ?? 100_000)
@@ -26,7 +27,7 @@ const folder = await mkdtemp(join(tmpdir(), 'bench-import-'))
 await using cluster = await LocalCluster.start()
 const leader = cluster.peer(await cluster.leader())
 const pids = cluster.peers.map(({ pid }) => pid)
-for (const { kuboDir } of cluster.peers) process.kill(Number.parseInt(await readFile(join(kuboDir, 'pid'), 'utf8'), 10), 'SIGKILL')
+for (const { kuboDir } of cluster.peers) process.kill(pidIn(join(kuboDir, 'pid')), 'SIGKILL')
 
 /** Everywhere, as the pins of the other load. */
 async function exportOf(round: number): Promise<string> {

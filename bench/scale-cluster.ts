@@ -1,7 +1,6 @@
 /** What the bench of sizes does to a cluster: full lists, kills, starts, loads and newcomers, each with the time that it takes. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join, resolve } from 'node:path'
@@ -175,7 +174,7 @@ export class ScaleCluster implements AsyncDisposable {
 
 /** As it runs now: it may have been started again. */
 function pidOf({ dir }: LocalPeer): number {
-  return Number(readFileSync(join(dir, 'pid'), 'utf8').split(' ')[0])
+  return pidIn(join(dir, 'pid'))
 }
 
 /** @throws Error where it is not answered by a list, or the list ends early */
