@@ -38,6 +38,8 @@ export function fastClock(factor = 200): Clock {
 export interface WorldOptions {
   readonly kubo?: Partial<KuboSettings>
   readonly tracker?: Partial<TrackerSettings>
+  /** How many times faster than time its clock runs: 200, by which a shared call to Kubo is given up after 5 ms. Tests that count calls need more. */
+  readonly pace?: number
 }
 
 const daysMs = 86_400_000
@@ -161,7 +163,7 @@ export class TrackerWorld implements AsyncDisposable {
         store: this.store,
         wanted: options => this.#wanted(options),
         wish: async cid => this.wishes.get(cid),
-        clock: fastClock(),
+        clock: fastClock(this.#options.pace),
         log: this.log
       },
       { ...settings, ...this.#options.tracker }

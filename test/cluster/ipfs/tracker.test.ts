@@ -106,7 +106,7 @@ test('asked to recover, it does not wait for its time', async () => {
 })
 
 test('while Kubo is gone pins wait without an attempt counted, and go on when it is back', async () => {
-  await using world = await TrackerWorld.open()
+  await using world = await TrackerWorld.open({ pace: 20 })
   world.tracker.start()
   await world.idle()
   await world.fake.stop()
@@ -139,7 +139,7 @@ test('a pin under which Kubo breaks off again and again counts as failed, and th
 })
 
 test('what Kubo lost is pinned again when it comes back', async () => {
-  await using world = await TrackerWorld.open()
+  await using world = await TrackerWorld.open({ pace: 20 })
   world.tracker.start()
   const cids = many(30)
   for (const one of cids) world.want(one)
@@ -177,7 +177,7 @@ test('pins made by hand are never removed, unless the cluster came to want them'
 })
 
 test('after a restart what is wanted and what is there are compared: missing ones are pinned, surplus ones go', async () => {
-  await using world = await TrackerWorld.open()
+  await using world = await TrackerWorld.open({ pace: 20 })
   world.tracker.start()
   const cids = many(20)
   for (const one of cids) world.want(one)

@@ -8,10 +8,12 @@ import { until } from '../../support/until.ts'
 
 const many = (count: number, name = 'pin'): Cid[] => Array.from({ length: count }, (_, index) => inline(`${name} ${index}`))
 const small = { tracker: { windowMax: 40 } }
+/** For tests that count calls: none is given up because the machine is busy. */
+const unhurried = { ...small, pace: 5 }
 const inMemory = (world: TrackerWorld) => [...world.tracker.operations()].length
 
 test('with Kubo gone, memory holds a window of what waits, statuses and sums speak of all of it, and all of it is done later', async () => {
-  await using world = await TrackerWorld.open(small)
+  await using world = await TrackerWorld.open(unhurried)
   world.tracker.start()
   await world.idle()
   await world.fake.stop()
@@ -58,7 +60,7 @@ test('wishes, releases and changes that did not fit end as the last word says', 
 })
 
 test('a start with more missing than fits pins all of it, in rounds, each once', async () => {
-  await using world = await TrackerWorld.open(small)
+  await using world = await TrackerWorld.open(unhurried)
   for (const one of many(400)) world.agree(one)
   for (const one of many(100)) world.fake.pins.set(one, { mode: 'recursive', name: '' })
   world.tracker.start()
