@@ -154,7 +154,7 @@ export async function startPeer(
     applied: consensus.status().applied,
     stateHash: pinset.hash
   })
-  const members = () => consensus.status().members.map(({ id }) => id)
+  const members = () => consensus.members.map(({ id }) => id)
   const agreement = new Agreement({ applied: () => consensus.status().applied, hashAt: index => pinset.hashAt(index), log })
   const heard = (peer: PeerId, report: Report) => {
     monitor.hear(peer, report)
@@ -166,9 +166,13 @@ export async function startPeer(
   const known = (peer: PeerId) => (peer === self ? { report: ownReport(), ageMs: 0 } : monitor.of(peer))
 
   const candidates = (): Candidate[] =>
-    members().map(id => ({ id, isAlive: id === self || network.isConnected(id), freeBytes: known(id)?.report.freeBytes ?? null }))
+    consensus.members.map(({ id }) =>
+      id === self
+        ? { id, isAlive: true, freeBytes: informer.freeBytes }
+        : { id, isAlive: network.isConnected(id), freeBytes: monitor.of(id)?.report.freeBytes ?? null }
+    )
   const requireState = () => {
-    const { isReady, removedAt } = consensus.status()
+    const { isReady, removedAt } = consensus
     if (removedAt !== null) throw removedError(removedAt)
     if (!isReady)
       throw new ClusterError(
@@ -187,14 +191,18 @@ export async function startPeer(
   )
   const copies = new Copies({ rpc: network, pinset, tracker, clock })
   const knownPeers = (): KnownPeer[] =>
-    consensus.status().members.map(({ id, name }) => {
-      const report = known(id)?.report
+    consensus.members.map(({ id, name }) => {
+      if (id === self) {
+        const { id: ipfsId, addresses: ipfsAddresses } = informer.identity
+        return { id, name: name || settings.name, ipfsId, ipfsAddresses, isAlive: true }
+      }
+      const report = monitor.of(id)?.report
       return {
         id,
         name: name || (report?.name ?? ''),
         ipfsId: report?.ipfsId ?? null,
         ipfsAddresses: report?.ipfsAddresses ?? [],
-        isAlive: id === self || network.isConnected(id)
+        isAlive: network.isConnected(id)
       }
     })
   const statuses = new PinStatuses({ self, pinset, copies, tracker, clock, members: knownPeers, requireState })
@@ -258,7 +266,7 @@ export async function startPeer(
     async allocation(cid, options) {
       await requireFresh(options)
       const pin = await pinset.get(cid)
-      if (pin === undefined) throw new ClusterError({ code: 'not_pinned', cid }, 'pin is not part of the pinset')
+      if (pin === undefined) throw ClusterError.traceless({ code: 'not_pinned', cid }, 'pin is not part of the pinset')
       return pin
     },
     async *allocations({ consistency, signal, ...filter } = {}) {

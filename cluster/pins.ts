@@ -11,7 +11,7 @@ import { decodeResult, encodeOperation, type PinOperation } from './state/operat
 import type { Pinset } from './state/pinset.ts'
 
 export interface PinsParts {
-  readonly consensus: Pick<Consensus, 'propose' | 'status'>
+  readonly consensus: Pick<Consensus, 'propose' | 'isReady'>
   readonly pinset: Pick<Pinset, 'get' | 'expired'>
   readonly clock: Clock
   /** Asks this peer's Kubo what a path names now. */
@@ -119,7 +119,7 @@ export class Pins {
   }
 
   #requireState(): void {
-    if (!this.#parts.consensus.status().isReady) {
+    if (!this.#parts.consensus.isReady) {
       throw new ClusterError(
         { code: 'not_ready' },
         'this peer is joining, or catching up after its start: ask another peer, or ask again shortly'

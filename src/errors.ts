@@ -47,6 +47,17 @@ export class ClusterError extends Error {
     this.fault = fault
   }
 
+  /** Without a stack: for an answer as ordinary as any other, where to find out where it comes from would cost more than the rest of the call. */
+  static traceless(fault: Fault, message: string): ClusterError {
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
+    try {
+      return new ClusterError(fault, message)
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit
+    }
+  }
+
   get code(): FaultCode {
     return this.fault.code
   }

@@ -81,6 +81,10 @@ export interface Consensus extends AsyncDisposable {
   /** Returns once this peer has applied what was in its log when it started, or after `withinMs`: without a leader nobody knows what of it is agreed. */
   caughtUp(options: { readonly withinMs: number } & Abortable): Promise<void>
   status(): ConsensusStatus
+  /** Parts of the status that cost nothing: they are asked for several times a pin. */
+  readonly members: readonly ClusterMember[]
+  readonly removedAt: number | null
+  readonly isReady: boolean
   /** Called after role, leader, term, members or readiness changed. Returns what ends it. */
   onChange(listener: (status: ConsensusStatus) => void): Disposable
 }

@@ -8,7 +8,7 @@ import type { WriteOp } from '../state/store.ts'
 import { Applier, type Step } from './apply.ts'
 import { CatchUp } from './catch-up.ts'
 import { Commits } from './commits.ts'
-import type { ConsensusStatus, Proposed } from './consensus.ts'
+import type { ClusterMember, ConsensusStatus, Proposed } from './consensus.ts'
 import { coreOf } from './core.ts'
 import { type Acceptance, Delivery } from './delivery.ts'
 import { handOver } from './hand-over.ts'
@@ -140,6 +140,14 @@ export class Driver implements AsyncDisposable {
   /** As the core sees it. Before `start` there is no cluster to speak of. */
   get core(): RaftStatus {
     return this.#core.status()
+  }
+
+  get members(): readonly ClusterMember[] {
+    return this.#members.all
+  }
+
+  get removedAt(): number | null {
+    return this.#members.removedAt
   }
 
   status(): Omit<ConsensusStatus, 'clusterId' | 'isReady'> {

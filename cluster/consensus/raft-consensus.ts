@@ -8,7 +8,7 @@ import { ClusterError, isFault, messageOf } from '../../src/errors.ts'
 import { type Abortable, deadline, logFailures, Tasks } from '../../src/lifetime.ts'
 import type { PeerId } from '../../src/types.ts'
 import type { Store } from '../state/store.ts'
-import type { Consensus, ConsensusStatus, Proposed } from './consensus.ts'
+import type { ClusterMember, Consensus, ConsensusStatus, Proposed } from './consensus.ts'
 import { Driver } from './driver.ts'
 import { Introductions } from './introductions.ts'
 import { foundingState } from './marker.ts'
@@ -85,7 +85,7 @@ export class RaftConsensus implements Consensus {
   }
 
   propose(data: Uint8Array, options: Abortable = {}): Promise<Proposed> {
-    const { removedAt } = this.#driver.status()
+    const { removedAt } = this
     if (removedAt !== null) return Promise.reject(removedError(removedAt))
     if (!this.#isReady) {
       return Promise.reject(new ClusterError({ code: 'not_ready' }, 'this peer is joining and has no state yet: ask another one'))
@@ -98,7 +98,7 @@ export class RaftConsensus implements Consensus {
   }
 
   async readBarrier(options: Abortable = {}): Promise<void> {
-    const { removedAt } = this.#driver.status()
+    const { removedAt } = this
     if (removedAt !== null) throw removedError(removedAt)
     return this.#driver.readBarrier(options)
   }
@@ -120,8 +120,19 @@ export class RaftConsensus implements Consensus {
   }
 
   status(): ConsensusStatus {
-    const status = this.#driver.status()
-    return { ...status, clusterId: this.#clusterId, isReady: this.#isReady && this.#driver.catchUp.isDone && status.removedAt === null }
+    return { ...this.#driver.status(), clusterId: this.#clusterId, isReady: this.isReady }
+  }
+
+  get members(): readonly ClusterMember[] {
+    return this.#driver.members
+  }
+
+  get removedAt(): number | null {
+    return this.#driver.removedAt
+  }
+
+  get isReady(): boolean {
+    return this.#isReady && this.#driver.catchUp.isDone && this.removedAt === null
   }
 
   onChange(listener: (status: ConsensusStatus) => void): Disposable {

@@ -13,29 +13,30 @@ const peers = [1, 2, 3].map(number => ({ id: `peer-${number}` as PeerId, isAlive
 /** One peer that agrees with itself at once. */
 class Agreed {
   readonly pins = new Map<Cid, Pin>()
-  isReady = true
   proposals = 0
   /** Called before an operation is applied: what somebody else does in between. */
   meanwhile: ((proposal: number) => void) | undefined
   #index = 10
 
+  readonly consensus = {
+    isReady: true,
+    propose: async (data: Uint8Array) => {
+      this.meanwhile?.(++this.proposals)
+      const operation = decodeOperation(data)
+      assert.ok(operation.type === 'pin' || operation.type === 'unpin')
+      const at = operation.type === 'pin' ? operation.pin.cid : operation.cid
+      const version = this.pins.get(at)?.version ?? 0
+      if (version !== operation.basedOn) return { index: ++this.#index, result: encodeResult({ status: 'conflict', version }) }
+      this.#index++
+      if (operation.type === 'pin') this.pins.set(at, { ...operation.pin, version: this.#index })
+      else this.pins.delete(at)
+      return { index: this.#index, result: encodeResult({ status: 'done' }) }
+    }
+  }
+
   readonly verbs = new Pins(
     {
-      consensus: {
-        propose: async data => {
-          this.meanwhile?.(++this.proposals)
-          const operation = decodeOperation(data)
-          assert.ok(operation.type === 'pin' || operation.type === 'unpin')
-          const at = operation.type === 'pin' ? operation.pin.cid : operation.cid
-          const version = this.pins.get(at)?.version ?? 0
-          if (version !== operation.basedOn) return { index: ++this.#index, result: encodeResult({ status: 'conflict', version }) }
-          this.#index++
-          if (operation.type === 'pin') this.pins.set(at, { ...operation.pin, version: this.#index })
-          else this.pins.delete(at)
-          return { index: this.#index, result: encodeResult({ status: 'done' }) }
-        },
-        status: () => ({ isReady: this.isReady }) as never
-      },
+      consensus: this.consensus,
       pinset: {
         get: async at => this.pins.get(at),
         expired: async function* (this: Agreed, nowMs: number) {
@@ -91,7 +92,7 @@ test('a pin that is unpinned in between is not unpinned twice', async () => {
 
 test('a peer without state changes nothing', async () => {
   const agreed = new Agreed()
-  agreed.isReady = false
+  agreed.consensus.isReady = false
   await assert.rejects(agreed.verbs.pin(cid), error => isFault(error, 'not_ready'))
   await assert.rejects(agreed.verbs.unpin(cid), error => isFault(error, 'not_ready'))
   assert.equal(agreed.proposals, 0)
