@@ -11,6 +11,7 @@ import { Commits } from './commits.ts'
 import type { ClusterMember, ConsensusStatus, Proposed } from './consensus.ts'
 import { coreOf } from './core.ts'
 import { type Acceptance, Delivery } from './delivery.ts'
+import { DiskWatch } from './disk-watch.ts'
 import { handOver } from './hand-over.ts'
 import { hurry } from './hurry.ts'
 import { KnownMembers } from './known-members.ts'
@@ -41,6 +42,7 @@ export class Driver implements AsyncDisposable {
   readonly #later: LaterWrites
   readonly #snapshots: Snapshots
   readonly #members: KnownMembers
+  readonly #disk: DiskWatch
   /** Whether what was in the log at the start is in the state. */
   readonly catchUp = new CatchUp()
   #raft: Raft | undefined
@@ -59,6 +61,7 @@ export class Driver implements AsyncDisposable {
     this.#parts = parts
     this.#settings = settings
     this.#proposals = new Proposals(parts, settings.proposals)
+    this.#disk = new DiskWatch(settings.pace)
     this.#transport = new RaftTransport(parts)
     this.#later = new LaterWrites(parts.store, error => this.#fail(error))
     this.#members = new KnownMembers(parts.rpc, () => this.#onStatus())
@@ -190,6 +193,7 @@ export class Driver implements AsyncDisposable {
       raft.tick({ mayCampaign: this.#members.removedAt === null })
       this.#expire()
       this.#snapshots.tick()
+      this.#watchDisk()
     }
     this.#watchReign()
     if (this.catchUp.look(this.#applied, () => raft.status().lastIndex)) this.#onStatus()
@@ -210,8 +214,16 @@ export class Driver implements AsyncDisposable {
     if (reach.isCutOff(this.#parts.clock.monotonicMs()) && this.#core.leader === null) this.#reads.fail(reach.noLeader())
   }
 
+  #watchDisk(): void {
+    const stalledMs = this.#round === undefined ? null : this.#disk.tick()
+    if (stalledMs === null || this.#core.role !== 'leader' || this.#core.transferTo !== null) return
+    this.#parts.log.warn({ forMs: stalledMs }, 'the disk takes no writes')
+    void this.handOver(this.#stopping.signal)
+  }
+
   /** Never rejects. */
   async #runRound(work: () => Promise<void>): Promise<void> {
+    this.#disk.began()
     try {
       await work()
     } catch (error) {

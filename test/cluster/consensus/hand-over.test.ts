@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { handOver } from '../../../cluster/consensus/hand-over.ts'
 import type { FollowerProgress, RaftStatus } from '../../../cluster/raft/types.ts'
+import { openStore } from '../../../cluster/state/open-store.ts'
 import { systemClock } from '../../../src/clock.ts'
 import { TestPeers } from '../../support/consensus.ts'
 import { hasAll, pin, three } from '../../support/consensus-pins.ts'
 import { silent } from '../../support/network.ts'
+import { StallingStore } from '../../support/store.ts'
 import { until } from '../../support/until.ts'
 
 const others = (leader: number) => [1, 2, 3].filter(number => number !== leader)
@@ -53,6 +55,32 @@ test('what was given to a leader that nobody hears is given to the next one, and
   assert.equal(new Set(places).size, names.length)
   for (const peer of peers.peers.values()) await until('all pins', () => hasAll(peer, [...names, 'meanwhile']))
   for (const peer of peers.peers.values()) assert.equal(peer.pinset.count, names.length + 1)
+  assert.deepEqual(peers.fatal, [])
+})
+
+test('a leader whose disk takes no writes gives leadership away: the others go on, and it follows when the disk is back', async () => {
+  await using peers = await TestPeers.open()
+  const disks = new Map<number, StallingStore>()
+  for (const number of [1, 2, 3]) {
+    const store = new StallingStore(await openStore(peers.folderOf(number), { engine: 'leveldb' }))
+    disks.set(number, store)
+    await peers.start(number, peers.found(1, 2, 3), { store })
+  }
+  const leader = await until('a leader', () => peers.leader())
+  const names = Array.from({ length: 50 }, (_, index) => `load-${index}`)
+  await pin(peers.get(leader), 'before')
+  disks.get(leader)?.stall()
+  using _goesOn = { [Symbol.dispose]: () => disks.get(leader)?.goOn() }
+  const sinceMs = performance.now()
+  const load = Promise.all(names.map((name, index) => pin(peers.get(others(leader)[index % 2] as number), name)))
+  const next = await until('another leader', () => others(leader).find(number => peers.get(number).consensus.status().role === 'leader'))
+  await load
+  // Twice the election timeout of these peers, and some more of a busy machine.
+  assert.ok(performance.now() - sinceMs < 3_000, `${performance.now() - sinceMs} ms`)
+  assert.notEqual(peers.get(leader).consensus.status().role, 'leader')
+  disks.get(leader)?.goOn()
+  for (const peer of peers.peers.values()) await until('all pins', () => hasAll(peer, ['before', ...names]))
+  assert.equal(peers.get(next).consensus.status().members.length, 3)
   assert.deepEqual(peers.fatal, [])
 })
 
