@@ -95,7 +95,7 @@ export class Frames {
     this.#queuedBytes += size
     if (!this.#isScheduled) {
       this.#isScheduled = true
-      setImmediate(() => {
+      atTheEndOfTheTurn(() => {
         this.#isScheduled = false
         this.#flush()
       })
@@ -227,4 +227,17 @@ export class Frames {
       this.close('a frame that makes no sense')
     }
   }
+}
+
+let due: (() => void)[] = []
+
+/** All of them one behind the other, so that what goes over one connection can leave it in one piece. */
+function atTheEndOfTheTurn(flush: () => void): void {
+  due.push(flush)
+  if (due.length > 1) return
+  setImmediate(() => {
+    const now = due
+    due = []
+    for (const flush of now) flush()
+  })
 }

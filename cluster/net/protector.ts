@@ -76,6 +76,10 @@ class ProtectedStream extends AbstractMessageStream {
   readonly #connection: MessageStream
   readonly #outgoing: Keystream
   readonly #onForeign: () => void
+  /** What is said in one turn of the event loop, over any of the streams inside: it leaves in one piece, for a packet costs more than what is in it. */
+  #said: Uint8Array[] = []
+  #saidBytes = 0
+  #hasRoom = true
   /** Bytes of the opening that have come, and were right. */
   #opened = 0
   #isRefused = false
@@ -93,7 +97,10 @@ class ProtectedStream extends AbstractMessageStream {
         this.abort(error as Error) // only Errors are thrown there
       }
     })
-    connection.addEventListener('drain', () => this.safeDispatchEvent('drain'))
+    connection.addEventListener('drain', () => {
+      this.#hasRoom = true
+      this.safeDispatchEvent('drain')
+    })
     connection.addEventListener('remoteCloseWrite', () => this.onRemoteCloseWrite())
     connection.addEventListener('close', ({ error, local }) => {
       if (error === undefined) this.onTransportClosed()
@@ -119,6 +126,7 @@ class ProtectedStream extends AbstractMessageStream {
     this.#isRefused = true
     this.#onForeign()
     const error = new Error('the other side has another secret')
+    this.#leave()
     if (this.direction === 'inbound') this.#connection.send(this.#outgoing.apply(opening))
     this.abort(error)
     // A reset could overtake the opening.
@@ -126,10 +134,28 @@ class ProtectedStream extends AbstractMessageStream {
   }
 
   sendData(data: Bytes): SendResult {
-    return { sentBytes: data.byteLength, canSendMore: this.#connection.send(this.#outgoing.apply(data)) }
+    if (this.#said.length === 0) process.nextTick(() => this.#leave())
+    if (data instanceof Uint8Array) this.#said.push(data)
+    else this.#said.push(...data)
+    this.#saidBytes += data.byteLength
+    return { sentBytes: data.byteLength, canSendMore: this.#hasRoom }
+  }
+
+  #leave(): void {
+    if (this.#said.length === 0) return
+    const said = Object.assign(this.#said, { byteLength: this.#saidBytes })
+    this.#said = []
+    this.#saidBytes = 0
+    try {
+      this.#hasRoom = this.#connection.send(this.#outgoing.apply(said))
+    } catch (error) {
+      this.abort(error as Error) // as above
+    }
   }
 
   sendReset(error: Error): void {
+    this.#said = []
+    this.#saidBytes = 0
     if (!this.#isRefused) this.#connection.abort(error)
   }
 
@@ -142,6 +168,7 @@ class ProtectedStream extends AbstractMessageStream {
   }
 
   async close(options?: AbortOptions): Promise<void> {
+    this.#leave()
     await this.#connection.close(options)
   }
 }
