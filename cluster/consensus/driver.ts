@@ -218,7 +218,7 @@ export class Driver implements AsyncDisposable {
     const stalledMs = this.#round === undefined ? null : this.#disk.tick()
     if (stalledMs === null || this.#core.role !== 'leader' || this.#core.transferTo !== null) return
     this.#parts.log.warn({ forMs: stalledMs }, 'the disk takes no writes')
-    void this.handOver(this.#stopping.signal)
+    this.handOver(this.#stopping.signal).catch(error => this.#fail(error))
   }
 
   /** Never rejects. */

@@ -8,7 +8,7 @@ import type { Log } from '../../src/log.ts'
 import type { Cid } from '../../src/types.ts'
 import { Backlog } from './backlog.ts'
 import type { Kubo } from './kubo.ts'
-import { type Difference, meets, record, type SweepParts, walk } from './sweep.ts'
+import { type Difference, hasFailed, meets, record, type SweepParts, walk } from './sweep.ts'
 import type { Wanted } from './tracker-api.ts'
 
 export interface ComparisonParts extends Omit<SweepParts, 'nowMs'> {
@@ -123,6 +123,7 @@ export class Comparison {
     this.#backlog.beginCount()
     // Until everything was seen, the old numbers are the better ones.
     const beyond = { pins: 0, unpins: 0, failures: 0 }
+    const failuresBefore = this.#failures
     await walk(parts, {
       sweep,
       signal: stop,
@@ -135,7 +136,8 @@ export class Comparison {
       }
     })
     this.#backlog.endCount(beyond)
-    this.#failures = beyond.failures
+    // What was put aside meanwhile is not in the rows as the walk saw them.
+    this.#failures = beyond.failures + this.#failures - failuresBefore
   }
 
   async #refill(stop: AbortSignal): Promise<void> {
@@ -157,6 +159,8 @@ export class Comparison {
     // Somebody wants something newer of it: it is under way, or the next round finds it.
     if (this.#looking !== cid || this.#parts.isOwned(cid)) return
     this.#looking = null
+    // It has failed and was put aside since the rows were read: that counts already.
+    if (row && hasFailed(this.#parts, row)) return
     if (wish ? row && meets(row, wish) : !(row?.isOurs && row.isPinned)) return
     this.#parts.put(cid, wish ?? null)
   }

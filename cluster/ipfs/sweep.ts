@@ -138,7 +138,7 @@ async function settle({ holdings, isOwned }: SweepParts, steps: readonly Step[])
 }
 
 /** Since the last sweep began. */
-function hasFailed({ holdings }: SweepParts, { error, generation }: Holding): boolean {
+export function hasFailed({ holdings }: Pick<SweepParts, 'holdings'>, { error, generation }: Holding): boolean {
   return error !== '' && generation >= holdings.generation
 }
 

@@ -123,6 +123,24 @@ test('more failures than fit are told of, do not keep the others out, and are tr
   assert.equal(world.fake.pins.size, 400)
 })
 
+test('what fails while a round is under way is not tried again by it, and counts once', async () => {
+  await using world = await TrackerWorld.open({ tracker: { windowMax: 40, recoverIntervalMs: 3_600_000_000 } })
+  world.tracker.start()
+  await world.idle()
+  const dead = many(300, 'dead')
+  for (const one of dead) world.fake.faults.set(`pin/add ${one}`, { type: 'error', message: 'merkledag: not found' })
+  let most = 0
+  const hasTriedAll = () => {
+    most = Math.max(most, world.tracker.counts().failed)
+    return [...world.tracker.operations()].every(([, { status }]) => status === 'pin_error')
+  }
+  // The rows were read when a round began: whatever is in memory then fails before it comes to them.
+  world.onWished = async () => void (await until('what is in memory to be tried', hasTriedAll))
+  for (const one of dead) world.want(one)
+  await until('all of them', () => hasTriedAll() && world.tracker.counts().failed >= dead.length)
+  assert.equal(most, dead.length)
+})
+
 test('more unpins that fail than fit are told of and tried again', async () => {
   await using world = await TrackerWorld.open({ tracker: { windowMax: 40, recoverIntervalMs: 3_600_000 } })
   world.tracker.start()
