@@ -51,11 +51,18 @@ describe('process chaos', { skip: whyNot() ?? false }, () => {
     ['tells-a-follower-to-commit-what-it-may-not-have', 'cut-leader']
   ] as const) {
     test(`a daemon that ${mutation.replaceAll('-', ' ')} is found out`, async () => {
-      const keep = await mkdtemp(join(tmpdir(), 'flotilla-found-out-'))
-      const words = ['--mutation', mutation, '--nemesis', nemesis, '--seconds', '6', '--seed', '5', '--keep', keep]
-      const { code, summary, output } = await chaos(words).finally(() => rm(keep, { recursive: true }))
-      assert.equal(code, 1, output)
-      assert.ok(summary.violations > 0, output)
+      const outputs: string[] = []
+      // What real processes do within some seconds is not the seed's alone: on a busy machine the moment may pass.
+      for (const seed of ['5', '6', '7', '8']) {
+        const keep = await mkdtemp(join(tmpdir(), 'flotilla-found-out-'))
+        const words = ['--mutation', mutation, '--nemesis', nemesis, '--seconds', '6', '--seed', seed, '--keep', keep]
+        const { code, summary, output } = await chaos(words).finally(() => rm(keep, { recursive: true }))
+        outputs.push(output)
+        if (summary.violations === 0) continue
+        assert.equal(code, 1, output)
+        return
+      }
+      assert.fail(`not in ${outputs.length} rounds:\n${outputs.join('\n')}`)
     })
   }
 })
