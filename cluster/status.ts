@@ -102,8 +102,8 @@ export class PinStatuses {
       }
     } finally {
       signal?.removeEventListener('abort', wake)
-      // An abort costs as much as the question: most often there is none under way.
-      if (followed.end() > 0) limit.abort(unfollowed)
+      limit.abort(unfollowed)
+      followed.judged()
       await Promise.all(watches)
     }
   }
@@ -112,15 +112,15 @@ export class PinStatuses {
   async #watch(peer: PeerId, pin: Pin, followed: Followed, { isBlind, signal }: { isBlind: boolean; signal: AbortSignal }): Promise<void> {
     // A new pin is under way everywhere: the first word that is worth a message is often the last.
     let known = underWay
-    while (!followed.isOver) {
+    while (!signal.aborted) {
       try {
-        const copy = await followed.asking(this.#parts.copies.of(peer, pin, { known, waitMs: followMs, isBlind, signal }))
+        const copy = await this.#parts.copies.of(peer, pin, { known, waitMs: followMs, isBlind, signal })
         const now = fingerprint(copy as LocalStatus)
         // The next question only where this was not the last word.
         if (now !== known) await followed.set(peer, copy)
         known = now
         // A peer that does not answer fails at once: ask again at the pace of the follower.
-        if (copy.status === 'cluster_error') await followed.asking(this.#parts.clock.sleep(followMs, { signal }))
+        if (copy.status === 'cluster_error') await this.#parts.clock.sleep(followMs, { signal })
       } catch {
         // Only the end of the follower gets here: `of` turns every other failure into a copy.
         return
@@ -207,30 +207,6 @@ class Followed {
   readonly copies = new Map<PeerId, Copy>()
   #woken = Promise.withResolvers<void>()
   #judged = Promise.withResolvers<void>()
-  #asking = 0
-  #isOver = false
-
-  /** Nobody looks at what is said any more. */
-  get isOver(): boolean {
-    return this.#isOver
-  }
-
-  /** `question` has to be ended where it outlasts the follower. */
-  async asking<T>(question: Promise<T>): Promise<T> {
-    this.#asking++
-    try {
-      return await question
-    } finally {
-      this.#asking--
-    }
-  }
-
-  /** @returns how many questions are under way */
-  end(): number {
-    this.#isOver = true
-    this.judged()
-    return this.#asking
-  }
 
   /** Resolves when the follower has looked at it. */
   set(peer: PeerId, copy: Copy): Promise<void> {
