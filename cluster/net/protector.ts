@@ -78,7 +78,6 @@ class ProtectedStream extends AbstractMessageStream {
   readonly #onForeign: () => void
   /** What is said in one turn of the event loop, over any of the streams inside: it leaves in one piece, for a packet costs more than what is in it. */
   #said: Uint8Array[] = []
-  #saidBytes = 0
   #hasRoom = true
   /** Bytes of the opening that have come, and were right. */
   #opened = 0
@@ -137,15 +136,14 @@ class ProtectedStream extends AbstractMessageStream {
     if (this.#said.length === 0) process.nextTick(() => this.#leave())
     if (data instanceof Uint8Array) this.#said.push(data)
     else this.#said.push(...data)
-    this.#saidBytes += data.byteLength
     return { sentBytes: data.byteLength, canSendMore: this.#hasRoom }
   }
 
   #leave(): void {
     if (this.#said.length === 0) return
-    const said = Object.assign(this.#said, { byteLength: this.#saidBytes })
+    const byteLength = this.#said.reduce((sum, piece) => sum + piece.byteLength, 0)
+    const said = Object.assign(this.#said, { byteLength })
     this.#said = []
-    this.#saidBytes = 0
     try {
       this.#hasRoom = this.#connection.send(this.#outgoing.apply(said))
     } catch (error) {
@@ -155,7 +153,6 @@ class ProtectedStream extends AbstractMessageStream {
 
   sendReset(error: Error): void {
     this.#said = []
-    this.#saidBytes = 0
     if (!this.#isRefused) this.#connection.abort(error)
   }
 
