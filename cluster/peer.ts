@@ -143,12 +143,16 @@ export async function startPeer(
       { ...settings.raft, self: me }
     )
   )
-  const ownReport = (): Report => ({
+  /** What of the own report is asked for with each pin: the rest costs more. */
+  const ownWord = () => ({
     name: settings.name,
-    version: settings.version,
     ipfsId: informer.identity.id,
     ipfsAddresses: [...informer.identity.addresses],
-    freeBytes: informer.freeBytes,
+    freeBytes: informer.freeBytes
+  })
+  const ownReport = (): Report => ({
+    ...ownWord(),
+    version: settings.version,
     kuboError: tracker.kuboError || informer.identity.error,
     counts: tracker.counts(),
     applied: consensus.status().applied,
@@ -165,12 +169,10 @@ export async function startPeer(
   )
   const known = (peer: PeerId) => (peer === self ? { report: ownReport(), ageMs: 0 } : monitor.of(peer))
 
+  const wordOf = (peer: PeerId) => (peer === self ? ownWord() : monitor.of(peer)?.report)
+
   const candidates = (): Candidate[] =>
-    consensus.members.map(({ id }) =>
-      id === self
-        ? { id, isAlive: true, freeBytes: informer.freeBytes }
-        : { id, isAlive: network.isConnected(id), freeBytes: monitor.of(id)?.report.freeBytes ?? null }
-    )
+    members().map(id => ({ id, isAlive: id === self || network.isConnected(id), freeBytes: wordOf(id)?.freeBytes ?? null }))
   const requireState = () => {
     const { isReady, removedAt } = consensus
     if (removedAt !== null) throw removedError(removedAt)
@@ -192,17 +194,13 @@ export async function startPeer(
   const copies = new Copies({ rpc: network, pinset, tracker, clock })
   const knownPeers = (): KnownPeer[] =>
     consensus.members.map(({ id, name }) => {
-      if (id === self) {
-        const { id: ipfsId, addresses: ipfsAddresses } = informer.identity
-        return { id, name: name || settings.name, ipfsId, ipfsAddresses, isAlive: true }
-      }
-      const report = monitor.of(id)?.report
+      const word = wordOf(id)
       return {
         id,
-        name: name || (report?.name ?? ''),
-        ipfsId: report?.ipfsId ?? null,
-        ipfsAddresses: report?.ipfsAddresses ?? [],
-        isAlive: network.isConnected(id)
+        name: name || (word?.name ?? ''),
+        ipfsId: word?.ipfsId ?? null,
+        ipfsAddresses: word?.ipfsAddresses ?? [],
+        isAlive: id === self || network.isConnected(id)
       }
     })
   const statuses = new PinStatuses({ self, pinset, copies, tracker, clock, members: knownPeers, requireState })
