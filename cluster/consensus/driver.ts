@@ -217,7 +217,7 @@ export class Driver implements AsyncDisposable {
   #watchDisk(): void {
     const stalledMs = this.#round === undefined ? null : this.#disk.tick()
     if (stalledMs === null || this.#core.role !== 'leader' || this.#core.transferTo !== null) return
-    this.#parts.log.warn({ forMs: stalledMs }, 'the disk takes no writes')
+    this.#parts.log.warn({ forMs: stalledMs }, 'the disk does not finish a write: another peer is asked to lead')
     this.handOver(this.#stopping.signal).catch(error => this.#fail(error))
   }
 
