@@ -56,7 +56,7 @@ export function readCall(target: string): Call | undefined {
   if (!route || !isOfApi(target)) return undefined
   const query = mark === -1 ? '' : target.slice(mark + 1)
   const { values, args } = readQuery(query)
-  const options = readOptions(values, { ...commonOptions, ...intercepted[route.command].options })
+  const options = readOptions(values, optionsOf[route.command])
   const format = formatOf(options?.get('encoding'))
   const timeoutMs = timeoutOf(options?.get('timeout'))
   if (!options || !format || timeoutMs === undefined) return undefined
@@ -133,17 +133,29 @@ export function changedQuery(query: string, without: readonly string[], added: r
   return [...kept, ...added.map(([name, value]) => `${name}=${encodeURIComponent(value)}`)].join('&')
 }
 
-/** Values by long name; `undefined` where Kubo refuses the call for its options. */
-function readOptions(values: ReadonlyMap<string, readonly string[]>, options: Options): ReadonlyMap<string, string> | undefined {
+/** Every name of every option, long and short, with what it stands for. */
+type KnownOptions = ReadonlyMap<string, { readonly long: string; readonly isFlag: boolean }>
+
+const optionsOf = Object.fromEntries(
+  commands.map(command => [command, knownOptions({ ...commonOptions, ...intercepted[command].options })])
+) as Record<Command, KnownOptions>
+
+function knownOptions(options: Options): KnownOptions {
+  const names = Object.entries(options).flatMap(([long, [kind, ...shorts]]) =>
+    [long, ...shorts].map(name => [name, { long, isFlag: kind === 'flag' }] as const)
+  )
+  return new Map(names)
+}
+
+/** Values by long name, a short one's before a long one's; `undefined` where Kubo refuses the call for its options. */
+function readOptions(values: ReadonlyMap<string, readonly string[]>, known: KnownOptions): ReadonlyMap<string, string> | undefined {
   const read = new Map<string, string>()
-  for (const [long, [kind, ...shorts]] of Object.entries(options)) {
-    for (const name of [long, ...shorts]) {
-      const given = values.get(name)
-      const [value] = given ?? []
-      if (given === undefined || value === undefined) continue
-      if (given.length > 1 || (kind === 'flag' && flagOf(value) === undefined)) return undefined
-      read.set(long, value)
-    }
+  for (const [name, given] of values) {
+    const option = known.get(name)
+    const [value] = given
+    if (option === undefined || value === undefined) continue
+    if (given.length > 1 || (option.isFlag && flagOf(value) === undefined)) return undefined
+    if (name !== option.long || !read.has(name)) read.set(option.long, value)
   }
   return read
 }
