@@ -1,6 +1,7 @@
 /**
  * News of a commit that nobody waits for: kept back for a moment, because the next entries, or a heartbeat, say the same. Where clients come one
- * at a time that is half of all packets, and a batch of its own on every follower.
+ * at a time that is half of all packets, and a batch of its own on every follower. Where no entries have come soon after the last news, none are
+ * waited for: the followers may have work to do.
  */
 import type { Clock } from '../../src/clock.ts'
 import type { Message, NodeId } from '../raft/types.ts'
@@ -9,6 +10,8 @@ type News = Extract<Message, { type: 'commit' }>
 
 /** Longer than one client takes from its answer to its next proposal, shorter than what anybody notices on another peer. */
 const keptMs = 2
+/** So many news in a row must have waited for nothing before the next ones do not wait. */
+const vainMax = 3
 
 export interface CommitNewsParts {
   readonly clock: Clock
@@ -22,6 +25,10 @@ export class CommitNews {
   /** Who waits for the commit of this index, and so for an answer to a client of its own. */
   readonly #awaited = new Map<NodeId, number>()
   #isTimed = false
+  /** News in a row that were followed by no entries while they waited, or would have. */
+  #vain = 0
+  /** When news that did not wait were sent last, on the monotonic clock. */
+  #hastyMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: CommitNewsParts) {
     this.#parts = parts
@@ -41,16 +48,23 @@ export class CommitNews {
   sift(messages: readonly Message[]): readonly Message[] {
     return messages.filter(message => {
       if (message.type === 'commit' && !this.#awaited.has(message.to)) {
-        this.#keep(message)
-        return false
+        if (this.#vain < vainMax) {
+          this.#keep(message)
+          return false
+        }
+        this.#hastyMs = this.#parts.clock.monotonicMs()
       }
-      if ('commit' in message) this.#told(message.to, message.commit)
+      if (message.type === 'append' && this.#parts.clock.monotonicMs() - this.#hastyMs < keptMs) this.#vain = 0
+      if ('commit' in message) this.#told(message)
       return true
     })
   }
 
-  #told(peer: NodeId, commit: number): void {
-    if ((this.#kept.get(peer)?.commit ?? Number.POSITIVE_INFINITY) <= commit) this.#kept.delete(peer)
+  #told({ type, to: peer, commit }: Message & { readonly commit: number }): void {
+    if ((this.#kept.get(peer)?.commit ?? Number.POSITIVE_INFINITY) <= commit) {
+      this.#kept.delete(peer)
+      if (type === 'append') this.#vain = 0
+    }
     if ((this.#awaited.get(peer) ?? Number.POSITIVE_INFINITY) <= commit) this.#awaited.delete(peer)
   }
 
@@ -62,7 +76,9 @@ export class CommitNews {
       this.#isTimed = false
       const kept = [...this.#kept.values()]
       this.#kept.clear()
-      if (kept.length > 0) this.#parts.send(kept)
+      if (kept.length === 0) return
+      this.#vain++
+      this.#parts.send(kept)
     })
   }
 }

@@ -75,8 +75,11 @@ export class Holdings {
     return value && decode(value)
   }
 
-  /** Not forced to the disk: a crash is healed by the next sweep. */
-  async write(changes: readonly HoldingChange[]): Promise<void> {
+  /**
+   * Not forced to the disk: a crash is healed by the next sweep.
+   * @param options.isHurried somebody waits for it: it does not wait for other writes to share its batch
+   */
+  async write(changes: readonly HoldingChange[], { isHurried = false }: { readonly isHurried?: boolean } = {}): Promise<void> {
     if (changes.length === 0) return
     for (const { cid, before, after } of changes) {
       this.#held += isHeld(after) - isHeld(before)
@@ -87,8 +90,13 @@ export class Holdings {
       changes.map(({ cid, after }): WriteOp => {
         return after === null ? { type: 'delete', key: rowKey(cid) } : { type: 'put', key: rowKey(cid), value: encode(after) }
       }),
-      { sync: false, canWait: true }
+      { sync: false, canWait: !isHurried }
     )
+  }
+
+  /** Somebody has begun to wait for what is being written. Never throws: those that wait for the write are told. */
+  hurry(): void {
+    this.#store.write([], { sync: false }).catch(() => {})
   }
 
   /**

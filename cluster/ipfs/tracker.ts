@@ -9,7 +9,7 @@ import type { Log } from '../../src/log.ts'
 import type { Cid, FetchProgress } from '../../src/types.ts'
 import type { Store } from '../state/store.ts'
 import { Comparison } from './comparison.ts'
-import { type Holding, Holdings } from './holdings.ts'
+import { type Holding, type HoldingChange, Holdings } from './holdings.ts'
 import { isPinnedRecursively, type Kubo } from './kubo.ts'
 import { isFailed, type Operation, Operations, shown } from './operations.ts'
 import { PinBatches } from './pin-batches.ts'
@@ -40,6 +40,8 @@ export interface TrackerSettings {
 
 const windowMax = 10_000
 const unpinsMax = 4
+/** Operations, waiting, running and failed. */
+const quietMax = 2
 const retryMinMs = 5_000
 /** Between two questions whether Kubo is back. */
 const probeMs = 1_000
@@ -123,6 +125,7 @@ export class KuboTracker implements Tracker {
 
   onChange(cid: Cid, listener: () => void, { isBlind = false }: { readonly isBlind?: boolean } = {}): Disposable {
     this.#batches.hurry(cid, isBlind)
+    if (this.#isQuiet && this.#operations.has(cid)) this.#holdings.hurry()
     return this.#operations.onChange(cid, listener, isBlind)
   }
 
@@ -210,7 +213,7 @@ export class KuboTracker implements Tracker {
     if (!before?.isOurs) {
       // On record before Kubo is asked: a crash in between must not leave a pin that nobody knows to be ours.
       const ours = { ...(before ?? { ...this.#row(pin), isPinned: false, version: 0 }), isOurs: true }
-      await this.#holdings.write([{ cid, before, after: ours }])
+      await this.#write({ cid, before, after: ours })
       before = ours
     }
     // Only a help to find the content: without it Kubo asks the network.
@@ -234,7 +237,7 @@ export class KuboTracker implements Tracker {
 
   async #pinned(operation: Operation, before: Holding, after: Holding): Promise<void> {
     if (!this.#operations.isCurrent(operation)) return
-    await this.#holdings.write([{ cid: operation.cid, before, after }])
+    await this.#write({ cid: operation.cid, before, after })
     this.#done(operation)
   }
 
@@ -258,9 +261,18 @@ export class KuboTracker implements Tracker {
         generation,
         timestamp: this.#parts.clock.wallMs()
       }
-      await this.#holdings.write([{ cid, before, after }])
+      await this.#write({ cid, before, after })
     }
     this.#done(operation)
+  }
+
+  #write(change: HoldingChange): Promise<void> {
+    return this.#holdings.write([change], { isHurried: this.#isQuiet && this.#operations.awaited(change.cid) !== null })
+  }
+
+  /** With little to do there is no company for a row to wait for. */
+  get #isQuiet(): boolean {
+    return this.#operations.size <= quietMax
   }
 
   /** The row of a pin that Kubo holds now. */
