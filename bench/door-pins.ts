@@ -10,6 +10,8 @@ import { pidIn, pins } from './systems.ts'
 
 const clientCounts = [1, 16, 64]
 const path = '/api/v0/pin/add?arg={cid}'
+/** As long as it takes until the engine of a daemon has compiled what is hot, some 12,000 pins: it then runs for weeks. */
+const warmSeconds = 40
 
 /** Waiting level `min`, the default. */
 export async function pinFigures({ rounds, seconds }: { rounds: number; seconds: number }): Promise<readonly Figure[]> {
@@ -27,7 +29,7 @@ export async function pinFigures({ rounds, seconds }: { rounds: number; seconds:
       return (await pins(name, url, { clients, path, seconds })).perSecond
     }
     const systems = { own: `http://127.0.0.1:${port}`, kubo: kubo.url }
-    for (const [name, url] of Object.entries(systems)) await pins(name, url, { clients: 64, path, seconds: Math.min(3, seconds) })
+    for (const [name, url] of Object.entries(systems)) await pins(name, url, { clients: 64, path, seconds: warmSeconds })
     for (const clients of clientCounts) {
       const own: number[] = []
       const alone: number[] = []
