@@ -70,6 +70,8 @@ export async function openDoors({ kubo, pinned, goFolder }: DoorWish): Promise<D
   )
   const rest = Array.from({ length: cpus().length }, (_, core) => core).filter(core => core !== doorCore)
   pinTo(rest.join(','), [kubo.pid, process.pid])
+  // What this process starts later has all cores again.
+  opened.defer(() => pinTo([doorCore, ...rest].join(','), [process.pid]))
   const owned = opened.move()
   return { doors, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }

@@ -3,7 +3,7 @@
  * as they come, before or while they are understood; only the head of an answer that names a translated origin is held until it is complete.
  */
 import { Body } from './body.ts'
-import { endOfHead } from './head.ts'
+import { endOfHead, type Framing } from './head.ts'
 
 export interface AnswerHead {
   readonly status: number
@@ -116,24 +116,19 @@ export class Answers {
   }
 
   #begin(text: string): void {
-    const [, version, code] = /^HTTP\/1\.([01]) (\d{3})/.exec(text) ?? []
+    const read = readAnswerHead(text)
     const asked = this.#asked[0]
-    if (version === undefined || asked === undefined) {
+    if (read === null || asked === undefined) {
       this.#isLost = true
       return
     }
-    const status = Number(code)
+    const { status, isClosing, framing } = read
     this.#listener.head?.({ status, text })
     if (status < 200) return
-    const [, fate] = /\r\nconnection:[ \t]*(close|keep-alive)[ \t]*\r\n/i.exec(text) ?? []
-    // HTTP/1.0 closes unless it says otherwise, and Kubo does say so to clients that ask for it.
-    if ((fate ?? (version === '0' ? 'close' : '')).toLowerCase() === 'close') this.#isClosing = true
-    const [, length] = /\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n/i.exec(text) ?? []
-    if (asked.method === 'HEAD' || status === 204 || status === 304) this.#finish('')
-    else if (/\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n/i.test(text)) this.#body = new Body({ kind: 'chunked' })
-    else if (length === undefined) this.#body = 'until the end'
-    else if (Number(length) === 0) this.#finish('')
-    else this.#body = new Body({ kind: 'length', bytes: Number(length) })
+    if (isClosing) this.#isClosing = true
+    const isEmpty = asked.method === 'HEAD' || status === 204 || status === 304
+    if (isEmpty || (framing?.kind === 'length' && framing.bytes === 0)) this.#finish('')
+    else this.#body = framing === null ? 'until the end' : new Body(framing)
   }
 
   #finish(trailers: string): void {
@@ -141,4 +136,30 @@ export class Answers {
     this.#asked.shift()
     this.#listener.end?.(trailers)
   }
+}
+
+interface ReadAnswerHead {
+  readonly status: number
+  readonly isClosing: boolean
+  /** `null`: the body ends with the connection. */
+  readonly framing: Framing | null
+}
+
+/** Within a second Kubo says the same head over and over: it is read once. */
+let lastText = ''
+let lastRead: ReadAnswerHead | null = null
+
+/** @returns `null` where it is none */
+function readAnswerHead(text: string): ReadAnswerHead | null {
+  if (text === lastText) return lastRead
+  const [, version, code] = /^HTTP\/1\.([01]) (\d{3})/.exec(text) ?? []
+  const [, fate] = /\r\nconnection:[ \t]*(close|keep-alive)[ \t]*\r\n/i.exec(text) ?? []
+  const [, length] = /\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n/i.exec(text) ?? []
+  const isChunked = /\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n/i.test(text)
+  const framing: Framing | null = isChunked ? { kind: 'chunked' } : length === undefined ? null : { kind: 'length', bytes: Number(length) }
+  lastText = text
+  // HTTP/1.0 closes unless it says otherwise, and Kubo does say so to clients that ask for it.
+  const isClosing = (fate ?? (version === '0' ? 'close' : '')).toLowerCase() === 'close'
+  lastRead = version === undefined ? null : { status: Number(code), isClosing, framing }
+  return lastRead
 }

@@ -2,7 +2,7 @@
  * One client's connection: finds the requests in it, one after the other, and has each one passed on or answered here. Answers leave in the order of the
  * requests: what is answered here waits until everything that was passed on before has its answer.
  */
-import type { Socket } from 'node:net'
+import type { OnReadOpts, Socket } from 'node:net'
 import { closeLingering } from '../http/closing.ts'
 import { Body, type Content } from './body.ts'
 import { endOfHead, headBytesMax, headTooLarge, isRefusal, type Refusal, type RequestHead, readHead } from './head.ts'
@@ -16,7 +16,7 @@ export type Decision =
 export interface ConnectionParts {
   readonly client: Socket
   readonly decide: (head: RequestHead) => Decision
-  readonly connect: () => Socket
+  readonly connect: (onread: OnReadOpts) => Socket
   /** What a client is told where Kubo cannot be reached. */
   readonly unreachable: (reply: Reply, error: unknown) => void
   readonly onFailure: (error: unknown) => void
@@ -215,7 +215,7 @@ export class Connection {
   #pass(head: RequestHead, { head: text, rewrite }: Extract<Decision, { kind: 'pass' }>, bytes: Buffer): void {
     this.#passage ??= new Passage({
       client: this.#client,
-      upstream: this.#parts.connect(),
+      connect: onread => this.#parts.connect(onread),
       onRest: () => this.#atRest(),
       onRoom: () => this.#flow(),
       onEnd: error => this.#kuboEnded(error)

@@ -145,7 +145,7 @@ class KuboDoor implements Door {
     const connection = new Connection({
       client,
       decide: head => this.#decide(head, ports),
-      connect: () => this.#upstream.connect(),
+      connect: onread => this.#upstream.connect(onread),
       unreachable: (reply, error) => sendFailure(reply, this.#upstream.unreachable(error)),
       onFailure: error => this.#log.error({ err: error, reason: messageOf(error) }, 'kubo call failed')
     })

@@ -3,14 +3,15 @@
  * decide), and the ends of answers are watched. So trailers, early refusals, `100 Continue`, HTTP/1.0, half-closed clients, resets and endless streams
  * are right by construction: whatever Kubo does, the client sees.
  */
-import type { Socket } from 'node:net'
+import type { OnReadOpts, Socket } from 'node:net'
 import { Answers, type Asked } from './answers.ts'
+import { Landing } from './landing.ts'
 import { Relay } from './relay.ts'
 
 export interface PassageParts {
   readonly client: Socket
-  /** A new connection to Kubo. */
-  readonly upstream: Socket
+  /** A new connection to Kubo; what it says goes to `onread`, or comes as `data` where such a connection knows of no `onread`. */
+  readonly connect: (onread: OnReadOpts) => Socket
   /** Every request that was sent has its answer. */
   readonly onRest: () => void
   /** There is room again for what comes from the client. */
@@ -21,14 +22,23 @@ export interface PassageParts {
 
 export class Passage {
   readonly #upstream: Socket
-  readonly #toClient: Relay
+  readonly #client: Socket
+  readonly #landing: Landing
   readonly #toKubo: Relay
   readonly #answers: Answers
   #isOver = false
 
-  constructor({ client, upstream, onRest, onRoom, onEnd }: PassageParts) {
+  constructor({ client, connect, onRest, onRoom, onEnd }: PassageParts) {
+    this.#client = client
+    const take = (bytes: Buffer) => {
+      this.#answers.read(bytes)
+      if (!this.#answers.isAtRest) return true
+      onRest()
+      return false
+    }
+    this.#landing = new Landing({ take, isSent: () => client.writableLength === 0 })
+    const upstream = connect(this.#landing.onread)
     this.#upstream = upstream
-    this.#toClient = new Relay(client)
     this.#toKubo = new Relay(upstream)
     this.#answers = new Answers({ forward: bytes => this.#forward(bytes) })
     const end = (error: Error | null) => {
@@ -36,11 +46,7 @@ export class Passage {
       this.#isOver = true
       onEnd(error)
     }
-    upstream.on('data', (bytes: Buffer) => {
-      this.#answers.read(bytes)
-      this.#toClient.giveBack()
-      if (this.#answers.isAtRest) onRest()
-    })
+    upstream.on('data', take)
     upstream.on('drain', () => {
       this.#toKubo.giveBack()
       onRoom()
@@ -90,7 +96,7 @@ export class Passage {
 
   /** The client has room again. */
   resume(): void {
-    this.#toClient.giveBack()
+    this.#landing.giveBack()
     if (this.#upstream.isPaused()) this.#upstream.resume()
   }
 
@@ -101,7 +107,8 @@ export class Passage {
   }
 
   #forward(bytes: Buffer): void {
-    this.#toClient.send(bytes)
-    if (this.#toClient.isFull) this.#upstream.pause()
+    this.#client.write(bytes)
+    // What a write returns is no help: it says so, too, of large pieces that have left at once.
+    if (this.#client.writableLength >= this.#client.writableHighWaterMark) this.#upstream.pause()
   }
 }

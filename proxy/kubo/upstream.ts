@@ -1,7 +1,7 @@
 /** The Kubo behind the door: connections that carry what passes through, and small calls of the door's own. */
 import { type Agent, type IncomingMessage, request as openHttp } from 'node:http'
 import { request as openHttps, Agent as TlsAgent } from 'node:https'
-import type { Socket } from 'node:net'
+import type { OnReadOpts, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { kuboAddress } from '../../src/address.ts'
 import { ClusterError, messageOf } from '../../src/errors.ts'
@@ -53,9 +53,12 @@ export class Upstream implements Disposable {
     this.#agent = isTls ? new TlsAgent({ keepAlive: true, maxFreeSockets: 64 }) : new KuboAgent(this.#target)
   }
 
-  /** A connection of its own; it reads on when Kubo has closed its side, and when a write has failed. */
-  connect(): Socket {
-    if (this.#tlsName === null) return PatientSocket.open(this.#target, { allowHalfOpen: true })
+  /**
+   * A connection of its own; it reads on when Kubo has closed its side, and when a write has failed.
+   * @param onread what it says goes there; not where it is encrypted, then it comes as `data`
+   */
+  connect(onread?: OnReadOpts): Socket {
+    if (this.#tlsName === null) return PatientSocket.open(this.#target, { allowHalfOpen: true, onread })
     // Kubo itself speaks no TLS: what stands in front of it decides how an early refusal arrives.
     return connectTls({ ...this.#target, servername: this.#tlsName, allowHalfOpen: true, ALPNProtocols: ['http/1.1'] } as never)
   }
