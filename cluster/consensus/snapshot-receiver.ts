@@ -46,6 +46,8 @@ const chunkMs = 15_000
 /** After a chunk that did not come, twice as long after every further one. */
 const firstPauseMs = 100
 const longestPauseMs = 5_000
+/** Where the other end is there, and busy with another peer. */
+const busyPauseMs = 1_000
 
 export class SnapshotReceiver {
   readonly #parts: ReceiverParts
@@ -125,7 +127,7 @@ export class SnapshotReceiver {
         // The other end has given up, or is not who should be asked any more.
         if (isFault(error, 'refused') || this.#incoming?.from !== source) this.#incoming = undefined
         await clock.sleep(pauseMs, { signal: stop }).catch(() => {})
-        pauseMs = Math.min(2 * pauseMs, longestPauseMs)
+        pauseMs = Math.min(2 * pauseMs, isFault(error, 'overloaded') ? busyPauseMs : longestPauseMs)
       }
     }
   }

@@ -1,6 +1,7 @@
 /**
  * Serves this peer's state to another one, chunk by chunk as it is asked for. A snapshot is an open iterator, nothing is copied: it reads the state as
- * of one moment, whatever is written meanwhile. One transfer at a time; what is not asked for any more ends by itself.
+ * of one moment, whatever is written meanwhile. One transfer at a time; what is not asked for any more ends by itself, and
+ * gives way to another peer before that.
  */
 import type { Clock } from '../../src/clock.ts'
 import { ClusterError, messageOf } from '../../src/errors.ts'
@@ -32,6 +33,9 @@ export interface SourceLimits extends TransferLimits {
   /** Entries that a peer may lack and is sure to find in the log. */
   readonly nearEntries: number
 }
+
+/** A transfer that nobody has gone on with for so long gives way to another peer, though its own may still come back for it. */
+const givesWayMs = 3_000
 
 interface Transfer {
   readonly name: string
@@ -123,7 +127,8 @@ export class SnapshotSource {
     const { state, clock, log, random } = this.#parts
     const { index } = await readMarker(state)
     if (index === 0) throw new ClusterError({ code: 'not_ready' }, 'this peer has no state yet')
-    if (this.#transfer !== undefined && this.#transfer.to !== to)
+    const other = this.#transfer?.to === to ? undefined : this.#transfer
+    if (other !== undefined && clock.monotonicMs() - other.usedMs < givesWayMs)
       throw new ClusterError({ code: 'overloaded', retryAfterMs: 1_000 }, 'the state is on its way to another peer: ask again')
     this.stop()
     const name = `${random(2 ** 32).toString(16)}-${random(2 ** 32).toString(16)}`

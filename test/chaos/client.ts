@@ -1,7 +1,11 @@
 /** What one client of one peer asks over REST, and what its answers mean: it happened, it did not, or nobody knows. */
+import { Readable } from 'node:stream'
 import { Agent } from 'undici'
+import { exportLine } from '../../src/lines.ts'
 import type { Cid } from '../../src/types.ts'
 import { faultFromHeader, faultHeader } from '../../src/wire-fault.ts'
+import { inline } from '../support/cids.ts'
+import { examplePin } from '../support/pins.ts'
 import type { SeenPin } from './sightings.ts'
 
 export type Answer =
@@ -34,6 +38,20 @@ export class Client implements AsyncDisposable {
 
   get(cid: Cid, consistency: 'local' | 'linearizable', signal: AbortSignal): Promise<Answer> {
     return this.#ask('GET', `/allocations/${cid}${consistency === 'local' ? '' : `?consistency=${consistency}`}`, signal)
+  }
+
+  /** Many pins at once, of four KiB each, under names that nobody else has. @throws Error where they are not all there */
+  async stock(count: number, signal: AbortSignal): Promise<void> {
+    const metadata = { filler: 'x'.repeat(4 << 10) }
+    const lines = function* () {
+      for (let number = 0; number < count; number++)
+        yield exportLine({ ...examplePin, cid: inline(`stock ${number}`), name: `stock ${number}`, metadata })
+    }
+    const body = Readable.from(lines())
+    const answer = await this.#agent.request({ origin: this.#url, path: '/state/import', method: 'POST', body, signal })
+    const text = await answer.body.text()
+    const list = await this.list(signal)
+    if (list.size < count) throw new Error(`of ${count} pins ${list.size} are there: ${text.slice(-200)}`)
   }
 
   /** Everything the peer has agreed on, as it has it on disk. @throws Error where it does not answer */

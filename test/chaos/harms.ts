@@ -13,6 +13,8 @@ export interface Harm {
   readonly goOn: readonly ChaosPeer[]
   /** Peers that reach nobody: their clients must be told so. */
   readonly alone: readonly ChaosPeer[]
+  /** Where something had to be prepared, when it really began. */
+  readonly beganMs?: number
   /** Afterwards all peers run and reach each other. @throws Error where the cluster does not do its part */
   heal(): Promise<void>
 }
@@ -21,6 +23,8 @@ export interface Harm {
 const removeMs = 10_000
 /** From the start of a newcomer to its vote, where others may be starting as well. */
 const voteMs = 20_000
+/** From its return to the first chunk of the state. */
+const transferMs = 20_000
 
 type IsCut = (from: number, to: number) => boolean
 
@@ -155,6 +159,44 @@ export async function churned(world: World): Promise<Harm> {
     await until(`${victim.name} has a vote`, async () => (await known().catch(() => 0)) === voters, voteMs)
   }
   return harm(`${victim.name} ${how}${isInterrupted ? `, ${leader.name} is killed` : ''}`, heal, { goOn: isInterrupted ? [] : rest })
+}
+
+/**
+ * A follower is away until it needs the state. While that comes in, the follower or the leader, who sends it, is killed or frozen, or they do not reach
+ * each other. Without its leader the third one needs the follower, and with it the whole of the state: nobody must go on before.
+ */
+export async function transferInterrupted(world: World): Promise<Harm> {
+  const { random, wires } = world
+  const leader = await world.leader()
+  const receiver = random.any(othersThan([leader], world)) ?? leader
+  const isDead = random.chance(0.3)
+  if (isDead) await receiver.kill()
+  else await wires.cutWhere(between([receiver]))
+  await sleep(random.between(2_000, 3_500))
+  const from = receiver.logBytes
+  if (isDead) receiver.start()
+  else await wires.heal()
+  await until(`the state comes in at ${receiver.name}`, () => receiver.logged('state is coming in', from), transferMs)
+  await sleep(random.between(0, 1_000))
+  const sender = await world.leader()
+  const others = othersThan([receiver], world)
+  const what = `${receiver.name} gets the state${receiver.logged('state installed', from) ? ', and has it' : ''}`
+  const beganMs = performance.now()
+  const { heal, ...of } = await random.pick([
+    () => killed(world, [receiver]),
+    () => killed(world, [sender]),
+    () => frozen(world, [receiver]),
+    () => frozen(world, [sender]),
+    () => cut(world, `${receiver.name} from all`, between([receiver])),
+    () => cut(world, `${receiver.name} from ${sender.name}`, pair(receiver, sender))
+  ])()
+  const isWithoutSender = of.what === names([sender])
+  return { ...harm(`${what}; ${of.what} is struck`, heal, { goOn: isWithoutSender ? [] : others }), beganMs }
+}
+
+export function pair(one: ChaosPeer, other: ChaosPeer): IsCut {
+  const ends = [one.number, other.number]
+  return (from, to) => ends.includes(from) && ends.includes(to)
 }
 
 /** Something is done to the disk of one peer, the leader half of the time. */

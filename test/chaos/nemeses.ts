@@ -10,6 +10,10 @@ export interface Nemesis {
   /** Peers that join later. */
   readonly spare?: number
   readonly disk?: DiskKind
+  /** Entries that a log keeps; who lacks more of them needs the state. Default: those of a new peer. */
+  readonly trailingLogs?: number
+  /** Pins that are there before the first strike, large ones. */
+  readonly stock?: number
   /** Processes may end by themselves. */
   readonly mayDie?: boolean
   /** How long the harm lasts, in milliseconds. */
@@ -108,9 +112,7 @@ export const nemeses: Readonly<Record<string, Nemesis>> = {
     async strike(world) {
       const leader = await world.leader()
       const [follower, other] = harms.othersThan([leader], world) as [ChaosPeer, ChaosPeer]
-      const ends = [leader.number, follower.number]
-      const isCut = (from: number, to: number) => ends.includes(from) && ends.includes(to)
-      return harms.cut(world, `${leader.name} and ${follower.name}`, isCut, { goOn: [leader, other] })
+      return harms.cut(world, `${leader.name} and ${follower.name}`, harms.pair(leader, follower), { goOn: [leader, other] })
     }
   },
   bridge: {
@@ -174,6 +176,15 @@ export const nemeses: Readonly<Record<string, Nemesis>> = {
     spare: 2,
     holdMs: [0, 1_500],
     strike: harms.joining
+  },
+  transfer: {
+    ...restarted,
+    about: 'a peer that is too far behind for the log is killed, frozen or cut off while the state comes in, or whoever sends it is',
+    goOnMs: still.goOnMs,
+    holdMs: [200, 2_500],
+    trailingLogs: 50,
+    stock: 5_000,
+    strike: harms.transferInterrupted
   },
   churn: {
     ...restarted,

@@ -1,6 +1,6 @@
 /** One real `flotilla daemon` in a network of its own, and what can be done to its process. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { appendFileSync, closeSync, openSync, readFileSync } from 'node:fs'
+import { appendFileSync, closeSync, openSync, readFileSync, statSync } from 'node:fs'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { initFolder } from '../../cli/peer-folder.ts'
@@ -163,6 +163,16 @@ export class ChaosPeer {
     appendFileSync(this.logFile, `${JSON.stringify({ chaos: text, time: Date.now() })}\n`)
   }
 
+  /** What it has logged so far, in bytes: where {@link logged} begins to look. */
+  get logBytes(): number {
+    return statSync(this.logFile).size
+  }
+
+  /** Whether it has logged `words` behind the first `from` bytes. */
+  logged(words: string, from: number): boolean {
+    return readFileSync(this.logFile).includes(words, from)
+  }
+
   get #shiftFile(): string {
     return join(this.folder, 'clock-shift')
   }
@@ -177,7 +187,10 @@ export class ChaosPeer {
 /**
  * Folders for peers. The first `founders` of them found a cluster together.
  */
-export async function makeFolders(dir: string, { founders, spare }: { founders: number; spare: number }): Promise<NewPeer[]> {
+export async function makeFolders(
+  dir: string,
+  { founders, spare, trailingLogs }: { founders: number; spare: number; trailingLogs: number | undefined }
+): Promise<NewPeer[]> {
   const peers: NewPeer[] = []
   for (let number = 0; number < founders + spare; number++) {
     const folder = join(dir, namespaceOf(number))
@@ -200,7 +213,12 @@ export async function makeFolders(dir: string, { founders, spare }: { founders: 
           listenMultiaddress: [peerAddress(number)],
           peerAddresses: isFounder ? founderAddresses.filter((_, other) => other !== number) : []
         },
-        consensus: { raft: { initPeerset: isFounder ? founding.map(({ identity }) => identity.id) : [] } },
+        consensus: {
+          raft: {
+            initPeerset: isFounder ? founding.map(({ identity }) => identity.id) : [],
+            ...(trailingLogs !== undefined && { trailingLogs })
+          }
+        },
         api: {
           restapi: { httpListenMultiaddress: [parseMultiaddr('/ip4/0.0.0.0/tcp/9094')] },
           ipfsproxy: { listenMultiaddress: [parseMultiaddr('/ip4/127.0.0.1/tcp/9095')] }

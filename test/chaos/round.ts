@@ -65,8 +65,8 @@ export interface RoundEnd {
 }
 
 export async function runRound(wires: Wires, nemesis: Nemesis, settings: RoundSettings): Promise<RoundEnd> {
-  const { founders, spare = 0, disk = 'plain' } = nemesis
-  await using world = await World.start(wires, { ...settings, founders, spare, disk })
+  const { founders, spare = 0, disk = 'plain', trailingLogs, stock = 0 } = nemesis
+  await using world = await World.start(wires, { ...settings, founders, spare, disk, trailingLogs, stock })
   const round = new Round(world, nemesis, settings)
   await round.run()
   return { result: round.result(), history: [...world.load.operations, ...world.load.sightings], unexplained: round.unexplained }
@@ -129,8 +129,9 @@ class Round {
     const { random } = this.#world
     const [low, high] = this.#nemesis.holdMs
     const holdMs = random.between(low, high)
-    const beganMs = performance.now()
+    const askedMs = performance.now()
     const harm = await this.#nemesis.strike(this.#world)
+    const { beganMs = askedMs } = harm
     this.#say(`${harm.what}, for ${holdMs} ms`)
     const held = sleep(holdMs)
     await Promise.all([held, this.#expectToGoOn(harm, beganMs), this.#expectToBeTold(harm, holdMs)])
@@ -240,8 +241,9 @@ class Round {
       const pin = list.get(key) ?? null
       load.operations.push({ ...span, key, kind: 'get', found: pin?.name ?? null })
       load.sightings.push({ ...span, key, pin })
-      lines.push(`${key} ${pin?.name} ${pin?.version}`)
     }
+    // Also those that were there before the first client.
+    for (const [key, { name, version }] of list) lines.push(`${key} ${name} ${version}`)
     return lines.join()
   }
 

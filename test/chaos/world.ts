@@ -18,10 +18,14 @@ export interface WorldSettings {
   readonly spare: number
   readonly disk: DiskKind
   readonly build: Build
+  readonly trailingLogs: number | undefined
+  /** Large pins that are there from the beginning. */
+  readonly stock: number
 }
 
 const workersPerPeer = 3
 const readyMs = 60_000
+const stockMs = 60_000
 /** Between two tries of a client that waits for the cluster to go on. */
 const tryMs = 100
 
@@ -56,7 +60,7 @@ export class World implements AsyncDisposable {
     const peers = folders.map(folder => new ChaosPeer(folder, { build, onDeath: death => deaths.push(death) }))
     const world = new World(wires, peers, disks, deaths, settings)
     try {
-      await world.#begin(peers.slice(0, settings.founders))
+      await world.#begin(peers.slice(0, settings.founders), settings.stock)
       return world
     } catch (error) {
       await world[Symbol.asyncDispose]()
@@ -64,11 +68,12 @@ export class World implements AsyncDisposable {
     }
   }
 
-  async #begin(founders: readonly ChaosPeer[]): Promise<void> {
+  async #begin(founders: readonly ChaosPeer[], stock: number): Promise<void> {
     for (const peer of founders) peer.start()
     const waits = await this.resumed(founders, { sinceMs: performance.now(), limitMs: readyMs })
     if (waits.includes(null)) throw new Error(`the cluster is not ready within ${readyMs / 1_000} s`)
     this.load.hasLinearizableReads = await this.client(founders[0] as ChaosPeer).knowsConsistency(this.load.freshKey(), deadline(5_000))
+    if (stock > 0) await this.client(founders[0] as ChaosPeer).stock(stock, deadline(stockMs))
     for (const peer of founders) this.employ(peer)
   }
 

@@ -29,10 +29,11 @@ class World {
       get: async (row: Uint8Array) => writes.flatMap(op => (op.type === 'put' && Buffer.compare(op.key, row) === 0 ? [op.value] : []))[0],
       current: { everything: () => this.#everything() }
     } as unknown as Spaces // as much of it as is read
+    let transfers = 0
     const rpc = { handle: (_: string, handler: CallHandler) => void (this.#handler = handler) }
     const clock = { ...systemClock, monotonicMs: () => this.nowMs }
     const log = openLog({ level: 'silent', name: 'test' })
-    this.source = new SnapshotSource({ rpc, state, clock, log, random: () => 1 }, limits)
+    this.source = new SnapshotSource({ rpc, state, clock, log, random: () => ++transfers }, limits)
     this.source.serve()
   }
 
@@ -41,8 +42,8 @@ class World {
     if (this.failures-- > 0) throw new Error('EIO: i/o error')
   }
 
-  async ask(transfer: string, number: number): Promise<Chunk> {
-    const answer = await this.#handler?.(peerId(2), encodeQuestion({ transfer, number }), { signal: new AbortController().signal })
+  async ask(transfer: string, number: number, by = 2): Promise<Chunk> {
+    const answer = await this.#handler?.(peerId(by), encodeQuestion({ transfer, number }), { signal: new AbortController().signal })
     return decodeChunk(answer ?? new Uint8Array())
   }
 
@@ -86,4 +87,18 @@ test('who does not gain on the writers loses the log', async () => {
   assert.equal(world.tidy(2_000, 52_000), 2_000)
   world.nowMs += 900
   assert.equal(world.tidy(3_000, 54_000), undefined)
+})
+
+test('a transfer goes before that of another peer while it is gone on with; one that stands still gives way', async () => {
+  const world = new World()
+  const { transfer } = await world.ask('', 0)
+  await assert.rejects(world.ask('', 0, 3), error => isFault(error, 'overloaded'))
+  world.nowMs += 2_900
+  await world.ask(transfer, 0)
+  world.nowMs += 2_900
+  await assert.rejects(world.ask('', 0, 3), error => isFault(error, 'overloaded'))
+  world.nowMs += 100
+  const other = await world.ask('', 0, 3)
+  await assert.rejects(world.ask(transfer, 1), error => isFault(error, 'refused'), 'it begins anew, once the other one is through')
+  assert.equal((await world.ask(other.transfer, 1, 3)).isLast, true)
 })
