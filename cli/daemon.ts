@@ -8,7 +8,7 @@ import { systemClock } from '../src/clock.ts'
 import { parseMultiaddr } from '../src/codec.ts'
 import type { Config } from '../src/config.ts'
 import { configFileOf, loadConfig, peerFolder } from '../src/config-file.ts'
-import { ClusterError, messageOf } from '../src/errors.ts'
+import { ClusterError, isFault, messageOf } from '../src/errors.ts'
 import { aborted } from '../src/lifetime.ts'
 import { type Log, openLog } from '../src/log.ts'
 import type { Metrics } from '../src/metrics.ts'
@@ -20,6 +20,7 @@ import { lockFolder } from './lock.ts'
 import { Failed } from './output.ts'
 import { ownVersion } from './own-version.ts'
 import { identityOf } from './peer-folder.ts'
+import { isForWantOfRoom, roomAgain } from './room.ts'
 import { Timing } from './timing.ts'
 
 interface DaemonOptions extends CommonOptions {
@@ -58,16 +59,6 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
   if (ignored.length > 0) log.warn({ keys: ignored }, 'keys of the configuration without effect')
   if (config.cluster.secret === null) log.warn({}, 'cluster.secret is empty: whoever reaches this peer can become a member')
   const stop = new AbortController()
-  let failure: unknown
-  const onFatal = (error: unknown) => {
-    failure ??= error
-    log.fatal({ err: error, reason: messageOf(error) }, 'this peer cannot go on')
-    stop.abort(error)
-  }
-  const onLeft = () => {
-    log.info({}, 'left the cluster')
-    stop.abort(new Error('this peer has left the cluster'))
-  }
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.once(name, () => {
       log.info({ signal: name }, 'stopping')
@@ -77,26 +68,61 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
   await using _lock = await lockFolder(folder)
   const timing = new Timing(config)
   using _again = timing.followFile(configFileOf(folder), log)
-  await mkdir(join(folder, 'data'), { recursive: true, mode: 0o700 })
+  const dataFolder = join(folder, 'data')
+  await mkdir(dataFolder, { recursive: true, mode: 0o700 })
+  const run = () =>
+    runPeer(
+      { config, log: log as unknown as Log, settings: peerSettings(config, { folder, identity, bootstrap, invitedBy, timing }) },
+      stop
+    )
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      const failure = await run()
+      if (failure === undefined) break
+      if (!isForWantOfRoom(failure)) throw failure instanceof ClusterError ? failure : new Failed()
+    } catch (error) {
+      // Who starts a peer on a full disk wants to be told; who has let it run wants it back.
+      if (!isForWantOfRoom(error) || (isFirst && isFault(error, 'cannot_start'))) throw error
+    }
+    log.warn({ folder: dataFolder }, 'the disk is full: this peer steps aside, and comes back when there is room')
+    await roomAgain(dataFolder, stop).catch(() => {}) // told to stop
+    if (stop.signal.aborted) break
+    log.info({}, 'there is room again')
+  }
+  log.info({}, 'stopped')
+}
+
+interface PeerRun {
+  readonly config: Config
+  readonly log: Log
+  readonly settings: PeerSettings
+}
+
+/** Until `stop`, or until the peer has left. @returns why it could not go on, where that is so @throws where it cannot start */
+async function runPeer({ config, log, settings }: PeerRun, stop: AbortController): Promise<unknown> {
+  const ended = new AbortController()
+  let failure: unknown
+  const onFatal = (error: unknown) => {
+    failure ??= error
+    log.fatal({ err: error, reason: messageOf(error) }, 'this peer cannot go on')
+    ended.abort(error)
+  }
+  const onLeft = () => {
+    log.info({}, 'left the cluster')
+    ended.abort(new Error('this peer has left the cluster'))
+  }
+  const signal = AbortSignal.any([stop.signal, ended.signal])
   try {
-    await using peer = await startPeer(
-      { clock: systemClock, log: log as unknown as Log, onFatal, onLeft },
-      peerSettings(config, { folder, identity, bootstrap, invitedBy, timing }),
-      { signal: stop.signal }
-    )
-    await using doors = await openDoors(
-      { api: peer, log: log as unknown as Log, metrics: await metricsOf(config, peer) },
-      doorSettings(config)
-    )
+    await using peer = await startPeer({ clock: systemClock, log, onFatal, onLeft }, settings, { signal })
+    await using doors = await openDoors({ api: peer, log, metrics: await metricsOf(config, peer) }, doorSettings(config))
     log.info({ peer: peer.peerId, cluster: peer.clusterId, rest: doors.rest, kubo: doors.kubo }, 'ready')
-    await aborted(stop.signal)
-    if (config.cluster.leaveOnShutdown && failure === undefined) await leave(peer, log as unknown as Log)
+    await aborted(signal)
+    if (config.cluster.leaveOnShutdown && failure === undefined) await leave(peer, log)
   } catch (error) {
     // Being told to stop while joining is no failure.
-    if (!stop.signal.aborted || failure !== undefined) throw error
+    if (!signal.aborted || failure !== undefined) throw failure ?? error
   }
-  if (failure !== undefined) throw failure instanceof ClusterError ? failure : new Failed()
-  log.info({}, 'stopped')
+  return failure
 }
 
 /** Asked for, but not at any price: a majority or a copy that would be lost is worth more. */

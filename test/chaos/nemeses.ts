@@ -141,10 +141,11 @@ export const nemeses: Readonly<Record<string, Nemesis>> = {
     strike: world => harms.frozen(world, world.running)
   },
   'full-disk': {
-    ...broken,
-    about: 'the disk of one peer is full; the peer is started again once there is room',
+    ...restarted,
+    about: 'the disk of one peer is full: it steps aside, and comes back by itself once there is room',
+    goOnMs: still.goOnMs,
     disk: 'small',
-    strike: world => harms.diskHarm(world, fill, makeRoom)
+    strike: world => harms.diskHarm(world, fill, disk => disk.free())
   },
   'failing-disk': {
     ...broken,
@@ -196,11 +197,6 @@ export const nemeses: Readonly<Record<string, Nemesis>> = {
 }
 
 const fill = (disk: Disk) => disk.fill()
-
-async function makeRoom(disk: Disk, victim: ChaosPeer): Promise<void> {
-  await disk.free()
-  victim.start()
-}
 
 async function repair(disk: Disk, victim: ChaosPeer): Promise<void> {
   await victim.kill()

@@ -28,6 +28,11 @@ function flotilla(words: readonly string[], variables: Record<string, string> = 
   })
 }
 
+/** What is left of it. */
+function fill(disk: string): void {
+  execFileSync('sh', ['-c', `dd if=/dev/zero of=${join(disk, 'filler')} bs=64k 2> /dev/null || true`])
+}
+
 describe('mistakes', () => {
   let cluster: LocalCluster
   let folder: string
@@ -143,7 +148,7 @@ describe('mistakes', () => {
     assert.match(said, /the data folder belongs to cluster .* is a member of another one/)
   })
 
-  test('a full disk ends the peer with a sentence, and with space again it comes back with all it acknowledged', {
+  test('a peer whose disk is full steps aside with a sentence, and with room again comes back by itself with all it acknowledged', {
     skip: cannotMount
   }, async () => {
     const disk = join(folder, 'disk')
@@ -151,43 +156,72 @@ describe('mistakes', () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'flotilla-test', disk])
     try {
       const variables = await init('disk/peer', await secretOf())
-      const start = () => {
-        const child = spawn(process.execPath, [program, 'daemon'], {
-          env: { ...process.env, ...variables },
-          stdio: ['ignore', 'ignore', 'pipe']
-        })
-        let said = ''
-        child.stderr.on('data', chunk => (said += chunk))
-        return { child, ended: new Promise<number | null>(done => child.on('exit', done)), said: () => said }
-      }
-      const isUp = () =>
-        until('the peer answers', async () => (await fetch(`http://127.0.0.1:${port}/id`).catch(() => undefined))?.ok, 20_000)
-      const first = start()
+      const child = spawn(process.execPath, [program, 'daemon'], {
+        env: { ...process.env, ...variables },
+        stdio: ['ignore', 'pipe', 'inherit']
+      })
+      const ended = new Promise<number | null>(done => child.on('exit', done))
+      let said = ''
+      child.stdout.on('data', chunk => (said += chunk))
+      const ask = (path: string) => fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined)
+      const isUp = () => until('the peer answers', async () => (await ask('/id'))?.ok, 20_000)
       await isUp()
       const answered: string[] = []
-      const filler = 'x'.repeat(200_000)
-      for (let index = 0; first.child.exitCode === null; index++) {
+      const filler = 'x'.repeat(3_000)
+      for (let index = 0; ; index++) {
+        if (index === 100) fill(disk)
         const cid = inline(`disk ${index}`)
-        const url = `http://127.0.0.1:${port}/pins/${cid}?name=${index}&meta-filler=${filler.slice(0, 3_000)}`
+        const url = `http://127.0.0.1:${port}/pins/${cid}?name=${index}&meta-filler=${filler}`
         const answer = await fetch(url, { method: 'POST' }).catch(() => undefined)
-        if (answer?.ok) answered.push(cid)
-        else break
+        if (!answer?.ok) break
+        answered.push(cid)
         await answer.arrayBuffer()
       }
-      assert.equal(await first.ended, 1)
-      assert.match(first.said(), /the store cannot write: .*(No space left|ENOSPC)/i)
-      assert.ok(answered.length > 10)
+      assert.ok(answered.length >= 100)
+      await until('it says why', () => said.includes('the disk is full: this peer steps aside'))
+      assert.match(said, /the store cannot write: .*(No space left|ENOSPC)/i)
+      await until('nobody is there', async () => (await ask('/id')) === undefined)
       execFileSync('mount', ['-o', 'remount,size=64m', disk])
-      const again = start()
       await isUp()
-      const listed = await (await fetch(`http://127.0.0.1:${port}/allocations`)).text()
-      for (const cid of answered) assert.ok(listed.includes(cid), `${cid} was acknowledged and is lost`)
-      again.child.kill('SIGTERM')
-      await again.ended
+      const listed = await (await ask('/allocations'))?.text()
+      for (const cid of answered) assert.ok(listed?.includes(cid), `${cid} was acknowledged and is lost`)
+      assert.equal(child.exitCode, null, 'it is the same process')
+      child.kill('SIGTERM')
+      assert.equal(await ended, 0)
       execFileSync('mount', ['-o', 'remount,ro', disk])
-      const { code, said } = await flotilla(['daemon'], variables)
+      const { code, said: refused } = await flotilla(['daemon'], variables)
       assert.equal(code, 1)
-      assert.match(said, /cannot be used: the file system is read-only/)
+      assert.match(refused, /cannot be used: the file system is read-only/)
+    } finally {
+      execFileSync('umount', ['-l', disk])
+    }
+  })
+
+  test('a peer that waits for room ends when it is told to, and one that is started on a full disk says so and ends', {
+    skip: cannotMount
+  }, async () => {
+    const disk = join(folder, 'small')
+    await mkdir(disk)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'flotilla-test', disk])
+    try {
+      const variables = await init('small/peer', await secretOf())
+      const child = spawn(process.execPath, [program, 'daemon'], {
+        env: { ...process.env, ...variables },
+        stdio: ['ignore', 'pipe', 'inherit']
+      })
+      const ended = new Promise<number | null>(done => child.on('exit', done))
+      let said = ''
+      child.stdout.on('data', chunk => (said += chunk))
+      await until('it is ready', () => said.includes('"ready"'), 20_000)
+      fill(disk)
+      for (let index = 0; !said.includes('steps aside'); index++) {
+        await fetch(`http://127.0.0.1:${port}/pins/${inline(`small ${index}`)}`, { method: 'POST' }).catch(() => undefined)
+      }
+      child.kill('SIGTERM')
+      assert.equal(await ended, 0)
+      const { code, said: refused } = await flotilla(['daemon'], variables)
+      assert.equal(code, 1)
+      assert.match(refused, /the disk is full/)
     } finally {
       execFileSync('umount', ['-l', disk])
     }
