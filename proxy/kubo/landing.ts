@@ -7,12 +7,14 @@
  */
 import type { OnReadOpts } from 'node:net'
 
-const roomBytes = 64 << 10
+const sharedBytes = 64 << 10
+/** Four times as much: fewer turns of the event loop for the same bytes, and still in the processor's cache. */
+const ownBytes = 256 << 10
 /** A read of so much will be followed by others like it, and so many of less, one behind the other, by others like them. */
 const largeBytes = 16 << 10
 const smallMax = 8
 
-const shared = Buffer.allocUnsafeSlow(roomBytes)
+const shared = Buffer.allocUnsafeSlow(sharedBytes)
 
 export interface LandingParts {
   /** Gets every read. @returns whether more is to come without anything being asked for */
@@ -67,7 +69,7 @@ export class Landing {
     this.#own = null
     this.#collect(needsOwn)
     if (!needsOwn) return
-    this.#own = this.#spare ?? Buffer.allocUnsafeSlow(roomBytes)
+    this.#own = this.#spare ?? Buffer.allocUnsafeSlow(ownBytes)
     this.#spare = null
   }
 }
