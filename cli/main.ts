@@ -34,7 +34,7 @@ function parser(words: readonly string[], version: string) {
       .option('host', {
         type: 'string',
         global: true,
-        describe: 'REST API of a peer, as multiaddress or URL [default: $FLOTILLA_HOST or /ip4/127.0.0.1/tcp/9094]'
+        describe: 'REST API of a peer, as multiaddress, URL or host:port [default: $FLOTILLA_HOST or /ip4/127.0.0.1/tcp/9094]'
       })
       .option('json', { type: 'boolean', default: false, global: true, describe: 'Print JSON: one document, lists one document a line' })
       .command(

@@ -34,6 +34,14 @@ test('a pin is added, listed, shown and removed', async () => {
   assert.deepEqual(await run('pin', 'rm', cid), { code: 1, out: '', err: `flotilla: ${cid} is not part of the pinset\n` })
 })
 
+test('a peer is named by its multiaddress, by a URL, or by host and port as `up` shows them', async () => {
+  await using door = await openTestDoor(new MemoryCluster())
+  const { hostname, port } = new URL(door.url)
+  for (const host of [`/ip4/${hostname}/tcp/${port}`, `http://${hostname}:${port}`, `${hostname}:${port}`, `localhost:${port}`]) {
+    assert.equal((await start(['version', '--host', host])).out, '0.1.0\n', host)
+  }
+})
+
 test('with --json every command prints documents, lists one a line, also when it fails', async () => {
   const cluster = new MemoryCluster()
   await using door = await openTestDoor(cluster)
