@@ -85,8 +85,12 @@ async function runDaemon({ bootstrap }: { bootstrap: readonly Multiaddr[] }): Pr
       if (!isForWantOfRoom(error) || (isFirst && isFault(error, 'cannot_start'))) throw error
     }
     log.warn({ folder: dataFolder }, 'the disk is full: this peer steps aside, and comes back when there is room')
-    await roomAgain(dataFolder, stop).catch(() => {}) // told to stop
-    if (stop.signal.aborted) break
+    try {
+      await roomAgain(dataFolder, stop)
+    } catch (error) {
+      if (stop.signal.aborted) break
+      throw error
+    }
     log.info({}, 'there is room again')
   }
   log.info({}, 'stopped')

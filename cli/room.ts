@@ -15,12 +15,16 @@ export function isForWantOfRoom(failure: unknown): boolean {
   )
 }
 
-/** Resolves when there is room on the disk of `folder`. @throws Error when `signal` aborts */
+/**
+ * Resolves when there is room on the disk of `folder`, and after a moment in any case: a disk may refuse to write for want of something that is not
+ * counted in bytes.
+ * @throws Error when `signal` aborts, or where the disk does not answer
+ */
 export async function roomAgain(folder: string, { signal }: { readonly signal: AbortSignal }): Promise<void> {
   for (;;) {
-    const { bsize, blocks, bavail } = await statfs(folder)
-    if (bavail * bsize >= Math.max(leastBytes, Math.min(mostBytes, (blocks * bsize) / 50))) return
     // Nothing else keeps the process alive by now.
     await sleep(lookMs, undefined, { signal })
+    const { bsize, blocks, bavail } = await statfs(folder)
+    if (bavail * bsize >= Math.max(leastBytes, Math.min(mostBytes, (blocks * bsize) / 50))) return
   }
 }

@@ -26,6 +26,7 @@ export interface Operation {
 }
 
 const fetchedMax = 1_000
+const fewMax = 2
 
 export class Operations {
   readonly #byCid = new Map<Cid, Operation>()
@@ -38,6 +39,11 @@ export class Operations {
 
   get size(): number {
     return this.#byCid.size
+  }
+
+  /** So that a row would wait for the company of others in vain. */
+  get areFew(): boolean {
+    return this.size <= fewMax
   }
 
   get tally(): { readonly pinning: number; readonly failed: number; readonly unpinning: number } {

@@ -40,8 +40,6 @@ export interface TrackerSettings {
 
 const windowMax = 10_000
 const unpinsMax = 4
-/** Operations, waiting, running and failed. */
-const quietMax = 2
 const retryMinMs = 5_000
 /** Between two questions whether Kubo is back. */
 const probeMs = 1_000
@@ -125,7 +123,7 @@ export class KuboTracker implements Tracker {
 
   onChange(cid: Cid, listener: () => void, { isBlind = false }: { readonly isBlind?: boolean } = {}): Disposable {
     this.#batches.hurry(cid, isBlind)
-    if (this.#isQuiet && this.#operations.has(cid)) this.#holdings.hurry()
+    if (this.#operations.areFew && this.#operations.has(cid)) this.#holdings.hurry()
     return this.#operations.onChange(cid, listener, isBlind)
   }
 
@@ -267,12 +265,7 @@ export class KuboTracker implements Tracker {
   }
 
   #write(change: HoldingChange): Promise<void> {
-    return this.#holdings.write([change], { isHurried: this.#isQuiet && this.#operations.awaited(change.cid) !== null })
-  }
-
-  /** With little to do there is no company for a row to wait for. */
-  get #isQuiet(): boolean {
-    return this.#operations.size <= quietMax
+    return this.#holdings.write([change], { isHurried: this.#operations.areFew && this.#operations.awaited(change.cid) !== null })
   }
 
   /** The row of a pin that Kubo holds now. */

@@ -215,7 +215,7 @@ export class Connection {
   #pass(head: RequestHead, { head: text, rewrite }: Extract<Decision, { kind: 'pass' }>, bytes: Buffer): void {
     this.#passage ??= new Passage({
       client: this.#client,
-      connect: onread => this.#parts.connect(onread),
+      connect: this.#parts.connect,
       onRest: () => this.#atRest(),
       onRoom: () => this.#flow(),
       onEnd: error => this.#kuboEnded(error)

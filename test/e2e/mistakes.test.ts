@@ -28,6 +28,17 @@ function flotilla(words: readonly string[], variables: Record<string, string> = 
   })
 }
 
+/** One that goes on until it is told to stop, and what it has logged so far. */
+function daemon(variables: Record<string, string>) {
+  const child = spawn(process.execPath, [program, 'daemon'], {
+    env: { ...process.env, ...variables },
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  let said = ''
+  child.stdout.on('data', chunk => (said += chunk))
+  return { child, ended: new Promise<number | null>(done => child.on('exit', done)), said: () => said }
+}
+
 /** What is left of it. */
 function fill(disk: string): void {
   execFileSync('sh', ['-c', `dd if=/dev/zero of=${join(disk, 'filler')} bs=64k 2> /dev/null || true`])
@@ -156,13 +167,7 @@ describe('mistakes', () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'flotilla-test', disk])
     try {
       const variables = await init('disk/peer', await secretOf())
-      const child = spawn(process.execPath, [program, 'daemon'], {
-        env: { ...process.env, ...variables },
-        stdio: ['ignore', 'pipe', 'inherit']
-      })
-      const ended = new Promise<number | null>(done => child.on('exit', done))
-      let said = ''
-      child.stdout.on('data', chunk => (said += chunk))
+      const { child, ended, said } = daemon(variables)
       const ask = (path: string) => fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined)
       const isUp = () => until('the peer answers', async () => (await ask('/id'))?.ok, 20_000)
       await isUp()
@@ -178,8 +183,8 @@ describe('mistakes', () => {
         await answer.arrayBuffer()
       }
       assert.ok(answered.length >= 100)
-      await until('it says why', () => said.includes('the disk is full: this peer steps aside'))
-      assert.match(said, /the store cannot write: .*(No space left|ENOSPC)/i)
+      await until('it says why', () => said().includes('the disk is full: this peer steps aside'))
+      assert.match(said(), /the store cannot write: .*(No space left|ENOSPC)/i)
       await until('nobody is there', async () => (await ask('/id')) === undefined)
       execFileSync('mount', ['-o', 'remount,size=64m', disk])
       await isUp()
@@ -205,16 +210,10 @@ describe('mistakes', () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'flotilla-test', disk])
     try {
       const variables = await init('small/peer', await secretOf())
-      const child = spawn(process.execPath, [program, 'daemon'], {
-        env: { ...process.env, ...variables },
-        stdio: ['ignore', 'pipe', 'inherit']
-      })
-      const ended = new Promise<number | null>(done => child.on('exit', done))
-      let said = ''
-      child.stdout.on('data', chunk => (said += chunk))
-      await until('it is ready', () => said.includes('"ready"'), 20_000)
+      const { child, ended, said } = daemon(variables)
+      await until('it is ready', () => said().includes('"ready"'), 20_000)
       fill(disk)
-      for (let index = 0; !said.includes('steps aside'); index++) {
+      for (let index = 0; !said().includes('steps aside'); index++) {
         await fetch(`http://127.0.0.1:${port}/pins/${inline(`small ${index}`)}`, { method: 'POST' }).catch(() => undefined)
       }
       child.kill('SIGTERM')
